@@ -1,0 +1,23 @@
+//! The StreamJob API: its types, their defaults, and the checks that need nothing but the manifest.
+//!
+//! Owns: the shape of a manifest and every rule that can be checked without compiling expressions.
+//! Never: talks to a cluster, a file other than the manifest, or DataFusion.
+
+mod duration;
+mod job;
+mod pipeline;
+mod sink;
+mod source;
+
+pub use duration::{Duration, SignedDuration};
+pub use job::{Metadata, StreamJob, StreamJobSpec};
+pub use pipeline::{
+    Aggregate, AggregateFunction, EventTime, FlatMap, LateAction, LateRows, Overflow, Pipeline, SelectColumn,
+    Transform, Tumbling, Window,
+};
+pub use sink::{BlackholeSink, FilesTarget, Sink, StdoutSink};
+pub use source::{
+    BadRecordAction, BadRecords, ChoiceColumn, Column, ColumnType, CsvFormat, FileOrder, FilesSource, Format,
+    GeneratedColumn, GeneratorSource, JsonFormat, SequenceColumn, Source, TimestampColumn, UniformColumn,
+    ZipfColumn,
+};

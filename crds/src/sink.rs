@@ -1,0 +1,44 @@
+//! Where rows go: results, late rows and dead letters.
+//!
+//! Owns: the sink union and the file target that side outputs share.
+//! Never: opens anything.
+
+use serde::{Deserialize, Serialize};
+
+use crate::Format;
+
+/// Where results go: exactly one of files, stdout, blackhole.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Sink {
+    /// A folder of files that appear whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub files: Option<FilesTarget>,
+    /// Standard output: rows are printed when they fire, at least once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stdout: Option<StdoutSink>,
+    /// Nowhere; rows are counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blackhole: Option<BlackholeSink>,
+    /// How rows are written. Default json.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub format: Option<Format>,
+}
+
+/// A folder; relative paths are relative to the manifest.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct FilesTarget {
+    /// A path or `file://` URL of a folder.
+    pub url: String,
+}
+
+/// Standard output has no options.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct StdoutSink {}
+
+/// Nowhere has no options.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct BlackholeSink {}
