@@ -4,3 +4,5 @@
 //! Never: awaits, reads a clock, draws random numbers or does I/O.
 
 pub mod aggregate;
+pub mod key_group;
+pub mod table;
