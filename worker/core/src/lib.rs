@@ -4,5 +4,7 @@
 //! Never: awaits, reads a clock, draws random numbers or does I/O.
 
 pub mod aggregate;
+pub mod barrier;
 pub mod key_group;
 pub mod table;
+pub mod watermark;
