@@ -1,0 +1,48 @@
+# The commands of this repository. All are idempotent; each installs what it needs and says what it does.
+# STREAMJOB_CACHE (default ~/.cache/streamjob) holds what outlives a clone: Python with DuckDB, downloads, bench inputs.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+export STREAMJOB_CACHE ?= $(HOME)/.cache/streamjob
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+
+.PHONY: help
+help: ## this list
+	@echo 'make <what>:'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+
+.PHONY: demo
+demo: ## install, build, run the flights job on real input, compare with DuckDB (first time 5-10 min, then seconds)
+	@tests/setup build answers
+	@echo 'demo: building target/release/streamjob (first time 5-10 minutes on 2 cores)'
+	cargo build --locked --release --bin streamjob
+	@examples/flights/demo $(TARGET)/release/streamjob
+
+.PHONY: test
+test: ## install, then every test at sizes that fit: format, lints, tests, docs, examples (first time 10-15 min, then 1-2)
+	@tests/setup build answers
+	@$(MAKE) --no-print-directory lint
+	cargo test --locked --workspace
+	RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no-deps --quiet
+	cargo build --locked --bin streamjob
+	@examples/flights/demo --part $(TARGET)/debug/streamjob
+	@echo 'test: all passed'
+
+.PHONY: test-long
+test-long: ## make test, then the property tests again with 20 times the cases (about an hour)
+	@$(MAKE) --no-print-directory test
+	PROPTEST_CASES=5120 cargo test --locked --workspace
+
+.PHONY: lint
+lint: ## formatting and clippy, warnings are errors
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+
+.PHONY: bench
+bench: ## measure the table of BENCHMARKS.md on this machine (8 GB of disk, 30 minutes; keep the machine quiet)
+	@tests/setup build
+	cargo build --locked --release --bin streamjob --bin streamjob-bench
+	$(TARGET)/release/streamjob-bench --streamjob $(TARGET)/release/streamjob --cache $(STREAMJOB_CACHE)/bench
