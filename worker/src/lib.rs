@@ -1,1 +1,9 @@
-//! stub
+//! The moving parts: the pipeline from source to sink, what wires and watches it, and the command line.
+//!
+//! Owns: threads, files, sockets and signals.
+//! Never: decides what a row, a window or a watermark means; that is `streamjob-core`.
+
+#![forbid(unsafe_code)]
+
+pub mod metrics;
+pub mod pipeline;

@@ -1,0 +1,79 @@
+//! What goes wrong when rows leave the process.
+//!
+//! Owns: the remedy for each cause.
+//! Never: retries.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+
+use crate::pipeline::encode::EncodeError;
+
+/// Why rows could not be written. No file under a final name is ever partial.
+#[derive(Debug, Error)]
+pub enum SinkError {
+    /// The folder, or a file in it, cannot be written.
+    #[error("cannot {action} {}: {source}; {}", path.display(), remedy(source))]
+    Io {
+        /// What was tried, such as `create folder`.
+        action: &'static str,
+        /// On which path.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The folder holds output of something else.
+    #[error(
+        "output folder {} holds `{file}`, which this run did not write: empty the folder or choose another `url`",
+        folder.display()
+    )]
+    ForeignFolder {
+        /// The folder.
+        folder: PathBuf,
+        /// One of the files.
+        file: String,
+    },
+    /// Whoever read standard output went away: nobody wants more rows, so the job stops cleanly.
+    #[error("standard output was closed by its reader")]
+    ReaderGone,
+    /// Standard output cannot be written.
+    #[error("cannot write standard output: {0}")]
+    Stdout(#[source] io::Error),
+    /// The schema has a type without a text form.
+    #[error(transparent)]
+    Encode(#[from] EncodeError),
+}
+
+impl SinkError {
+    /// Whether this is no fault but a reason to stop: the reader of standard output has seen enough.
+    pub fn is_clean_stop(&self) -> bool {
+        match self {
+            Self::ReaderGone => true,
+            Self::Io { .. } | Self::ForeignFolder { .. } | Self::Stdout(_) | Self::Encode(_) => false,
+        }
+    }
+
+    /// An error of the system on a path.
+    pub(super) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::Io { action, path: path.to_owned(), source }
+    }
+}
+
+fn remedy(cause: &io::Error) -> &'static str {
+    // A wildcard on purpose: the system has many more causes, and for those its own words must do.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the enum is the standard library's and open")]
+    match cause.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            "free some space there or choose another `url`, then run again"
+        }
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            "make the folder writable or choose another `url`, then run again"
+        }
+        io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => {
+            "a `url` must be a folder: move the file away or choose another `url`"
+        }
+        io::ErrorKind::NotFound => "something removed the folder while the job was writing: run again",
+        _ => "choose another `url` if this does not go away",
+    }
+}
