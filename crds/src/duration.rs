@@ -29,7 +29,7 @@ impl Duration {
 
     /// Reads `10s`, `1m30s`, `250ms`; the error says what is allowed.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let millis = parse_millis(text)?;
+        let millis = parse_millis(text).ok_or_else(|| not_a_duration(text, ""))?;
         Ok(Self { text: text.to_owned(), millis })
     }
 }
@@ -46,16 +46,18 @@ impl SignedDuration {
             Some(rest) => (-1, rest),
             None => (1, text),
         };
-        Ok(Self { text: text.to_owned(), millis: sign * parse_millis(rest)? })
+        let millis = parse_millis(rest).ok_or_else(|| not_a_duration(text, " or `-2h`"))?;
+        Ok(Self { text: text.to_owned(), millis: sign * millis })
     }
 }
 
-fn parse_millis(text: &str) -> Result<i64, String> {
-    let wrong = || {
-        format!(
-            "`{text}` is not a duration: write one to four numbers with a unit h, m, s or ms, such as `10s`, `1m30s` or `500ms`"
-        )
-    };
+fn not_a_duration(text: &str, also: &str) -> String {
+    format!(
+        "`{text}` is not a duration: write one to four whole numbers with the unit h, m, s or ms, such as `10s`, `1m30s`{also}"
+    )
+}
+
+fn parse_millis(text: &str) -> Option<i64> {
     let mut rest = text;
     let mut total: i64 = 0;
     let mut parts = 0;
@@ -67,17 +69,17 @@ fn parse_millis(text: &str) -> Result<i64, String> {
             "m" => 60_000,
             "s" => 1_000,
             "ms" => 1,
-            _ => return Err(wrong()),
+            _ => return None,
         };
         if digits == 0 || digits > 5 || parts == 4 {
-            return Err(wrong());
+            return None;
         }
-        let number: i64 = rest[..digits].parse().map_err(|_| wrong())?;
+        let number: i64 = rest[..digits].parse().ok()?;
         total += number * factor;
         parts += 1;
         rest = &rest[digits + unit..];
     }
-    if parts == 0 { Err(wrong()) } else { Ok(total) }
+    (parts > 0).then_some(total)
 }
 
 macro_rules! as_text {
@@ -124,3 +126,46 @@ macro_rules! as_text {
 
 as_text!(Duration, "a duration such as `10s`");
 as_text!(SignedDuration, "a duration such as `10s` or `-2h`");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_read_as_gep_2257_has_them_and_print_as_written() {
+        let table = [
+            ("0s", 0),
+            ("1ms", 1),
+            ("10s", 10_000),
+            ("1m30s", 90_000),
+            ("90s", 90_000),
+            ("30s1m", 90_000),
+            ("1h1m1s1ms", 3_661_001),
+            ("99999h", 359_996_400_000),
+            ("00010s", 10_000),
+        ];
+
+        for (text, millis) in table {
+            let duration = Duration::parse(text).expect(text);
+            assert_eq!((duration.millis(), duration.to_string()), (millis, text.to_owned()));
+            let negative = SignedDuration::parse(&format!("-{text}")).expect(text);
+            assert_eq!((negative.millis(), negative.to_string()), (-millis, format!("-{text}")));
+        }
+        assert_eq!(Duration::parse("90s"), Duration::parse("1m30s"));
+    }
+
+    #[test]
+    fn what_is_no_duration_is_refused_with_its_text() {
+        for text in
+            ["", "s", "10", "10 s", "1d", "1.5s", "+1s", "100000s", "1s1s1s1s1s", "10S", "1m30", "10µs", "é"]
+        {
+            let error = Duration::parse(text).expect_err(text);
+            assert!(error.starts_with(&format!("`{text}` is not a duration")), "{error}");
+        }
+        for text in ["-", "--1s", "- 1s", "1s-1s"] {
+            let error = SignedDuration::parse(text).expect_err(text);
+            assert!(error.starts_with(&format!("`{text}` is not a duration")), "{error}");
+        }
+        assert!(Duration::parse("-1s").is_err());
+    }
+}

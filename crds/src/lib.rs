@@ -3,14 +3,25 @@
 //! Owns: the shape of a manifest and every rule that can be checked without compiling expressions.
 //! Never: talks to a cluster, a file other than the manifest, or DataFusion.
 
+#![forbid(unsafe_code)]
+
 mod duration;
+mod errors;
 mod job;
+mod load;
 mod pipeline;
 mod sink;
 mod source;
+mod suggest;
+#[cfg(test)]
+mod tests;
+mod validate;
+mod yaml;
 
 pub use duration::{Duration, SignedDuration};
+pub use errors::{FieldError, ManifestError, ManifestErrors, Position};
 pub use job::{Metadata, StreamJob, StreamJobSpec};
+pub use load::Manifest;
 pub use pipeline::{
     Aggregate, AggregateFunction, EventTime, FlatMap, LateAction, LateRows, Overflow, Pipeline, SelectColumn,
     Transform, Tumbling, Window,
@@ -21,3 +32,4 @@ pub use source::{
     GeneratedColumn, GeneratorSource, JsonFormat, SequenceColumn, Source, TimestampColumn, UniformColumn,
     ZipfColumn,
 };
+pub use validate::{API_VERSION, KIND, validate};

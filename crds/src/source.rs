@@ -95,6 +95,13 @@ pub struct Column {
     pub scale: Option<u8>,
 }
 
+impl Column {
+    /// Precision and scale of a Decimal column, with their defaults.
+    pub fn decimal_digits(&self) -> (u8, u8) {
+        (self.precision.unwrap_or(38), self.scale.unwrap_or(9))
+    }
+}
+
 /// The types a column can have.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub enum ColumnType {
@@ -210,7 +217,7 @@ pub struct SequenceColumn {
     pub digits: Option<u8>,
 }
 
-/// Numbers from `min` to `max`, both included; integers if both are written as integers.
+/// Numbers between `min` and `max`: Int64, both included, if both are written as integers; else Float64, `max` excluded.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct UniformColumn {
@@ -261,8 +268,8 @@ pub struct TimestampColumn {
     /// RFC 3339. Unset: the instant the job starts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start: Option<String>,
-    /// How much event time one second's worth of rows spans: rows of event time per second.
-    /// Unset: `rowsPerSecond` if that is set, else 1,000,000.
+    /// Rows, over all partitions, per second of event time: neighbours are 1 / this apart.
+    /// Default: `rowsPerSecond` of the generator if that is set, else 1,000,000.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rows_per_second: Option<u64>,
     /// Each row is up to this much earlier than its place in the sequence. Default 0s.

@@ -1,0 +1,89 @@
+//! Tests of the loader: good manifests, a table of wrong ones, files that are no manifest.
+//!
+//! Owns: the base manifests that the table edits.
+//! Never: tests a type by itself; those tests stand beside the type.
+
+mod good;
+mod wrong;
+
+use crate::{ManifestErrors, StreamJob};
+
+/// A job over files that uses most fields.
+const FILES: &str = "\
+apiVersion: streamjob.dev/v1alpha1
+kind: StreamJob
+metadata:
+  name: clicks
+spec:
+  parallelism: 2
+  pipeline:
+    source:
+      files:
+        urls: [\"clicks-*.jsonl\"]
+      format:
+        json: {}
+      columns:
+        - {name: page, type: String}
+        - {name: value, type: Int64}
+        - {name: ts, type: TimestampMillis}
+      badRecords: {action: DeadLetter, files: {url: bad}}
+    transforms:
+      - where: value > 0
+      - flatMap: {column: word, expr: \"string_to_array(page, '/')\"}
+    eventTime: {field: ts, maxOutOfOrderness: 1s}
+    keyBy: [page]
+    window:
+      tumbling: {size: 10s, offset: -3s}
+      allowedLateness: 5s
+      late: {action: SideOutput, files: {url: late}}
+    aggregates:
+      - {name: clicks, function: Count}
+      - {name: total, function: Sum, field: value, overflow: Null}
+    sink:
+      files: {url: out}
+      format:
+        csv: {header: true, delimiter: ;, nulls: [\"\", NA]}
+";
+
+/// A job over the generator with every kind of column.
+const GENERATOR: &str = "\
+apiVersion: streamjob.dev/v1alpha1
+kind: StreamJob
+metadata: {name: made}
+spec:
+  parallelism: 1
+  pipeline:
+    source:
+      generator:
+        seed: 7
+        partitions: 8
+        rows: 1000
+        rowsPerSecond: 500
+        columns:
+          - name: n
+            sequence: {start: -5, step: 2, modulo: 100, prefix: k-, digits: 6}
+          - name: amount
+            uniform: {min: 0, max: 9.5}
+          - name: page
+            zipf: {values: 50, exponent: 1.1}
+          - name: device
+            choice: {values: [phone, null], weights: [3, 1]}
+          - name: ts
+            timestamp: {start: 2026-01-31T08:00:00Z, rowsPerSecond: 100, disorder: 250ms}
+    eventTime: {field: ts}
+    keyBy: [device]
+    window: {tumbling: {size: 1m30s}}
+    aggregates:
+      - {name: n, function: Count}
+    sink: {blackhole: {}}
+";
+
+/// Puts `to` in the one place where `base` has `from`.
+fn edited(base: &str, from: &str, to: &str) -> String {
+    assert_eq!(base.matches(from).count(), 1, "`{from}` must stand once in the base manifest");
+    base.replacen(from, to, 1)
+}
+
+fn parse(text: &str) -> Result<StreamJob, ManifestErrors> {
+    StreamJob::parse(text, "job.yaml")
+}
