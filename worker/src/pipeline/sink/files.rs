@@ -1,16 +1,16 @@
 //! A file for each epoch that has rows, which appears whole or not at all.
 //!
 //! Owns: the hidden temporary file, its sync, and its final name.
-//! Never: holds a whole file in memory, or makes the slot wait for the disk at a barrier.
+//! Never: holds a whole file in memory, or makes a slot wait for the disk.
 
+use std::cell::Cell;
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::thread::JoinHandle;
 
 use arrow::array::RecordBatch;
 
-use super::folder::{part_name, sync_folder};
+use super::folder::part_name;
 use super::{PublishedFile, Sink, SinkError, Writer};
 use crate::pipeline::encode::{Encoder, TextBuffer};
 
@@ -27,34 +27,33 @@ pub struct FilesSink {
     /// How many temporary files there have been.
     parts: u64,
     open: Option<Part>,
-    sealed: Vec<Sealed>,
-    published: Option<(u64, Vec<PublishedFile>)>,
 }
 
-/// The temporary file of the epoch under way. Removed when dropped.
+/// The file that a barrier has ended: complete, but hidden and perhaps not on the disk yet.
+///
+/// It can be sent to the thread that publishes. Dropped before that, it leaves nothing behind.
+#[derive(Debug)]
+pub struct SealedFile {
+    file: File,
+    temporary: Temporary,
+    target: PathBuf,
+    published: PublishedFile,
+}
+
+/// The file of the epoch under way.
 #[derive(Debug)]
 struct Part {
     file: File,
-    path: PartPath,
+    temporary: Temporary,
     rows: u64,
     bytes: u64,
-}
-
-/// A temporary file that a barrier has ended, on its way to the disk.
-#[derive(Debug)]
-struct Sealed {
-    epoch: u64,
-    path: PartPath,
-    rows: u64,
-    bytes: u64,
-    sync: JoinHandle<io::Result<()>>,
 }
 
 /// The path of a temporary file; dropping it removes the file, unless it has its final name by then.
 #[derive(Debug)]
-struct PartPath {
+struct Temporary {
     path: PathBuf,
-    renamed: bool,
+    renamed: Cell<bool>,
 }
 
 impl FilesSink {
@@ -67,22 +66,17 @@ impl FilesSink {
             buffer: TextBuffer::with_capacity(0),
             parts: 0,
             open: None,
-            sealed: Vec::new(),
-            published: None,
         }
     }
 
-    /// Begins the file of this epoch if it has none yet.
-    fn ensure_open(&mut self) -> Result<(), SinkError> {
-        if self.open.is_none() {
-            let name = part_name(&self.writer, self.parts, self.encoder.extension());
-            let path = self.folder.join(name);
-            let file = File::create_new(&path).map_err(SinkError::io("create", &path))?;
-            self.parts += 1;
-            self.open = Some(Part { file, path: PartPath { path, renamed: false }, rows: 0, bytes: 0 });
-            self.encoder.begin(&mut self.buffer);
-        }
-        Ok(())
+    /// Begins the file of this epoch.
+    fn begin(&mut self) -> Result<Part, SinkError> {
+        let path = self.folder.join(part_name(&self.writer, self.parts, self.encoder.extension()));
+        let file = File::create_new(&path).map_err(SinkError::io("create", &path))?;
+        self.parts += 1;
+        self.encoder.begin(&mut self.buffer);
+        let temporary = Temporary { path, renamed: Cell::new(false) };
+        Ok(Part { file, temporary, rows: 0, bytes: 0 })
     }
 
     fn final_name(&self, epoch: u64) -> String {
@@ -96,71 +90,58 @@ impl Sink for FilesSink {
         if rows.num_rows() == 0 {
             return Ok(());
         }
-        self.ensure_open()?;
-        let part = self.open.as_mut().expect("opened in the line above");
+        if self.open.is_none() {
+            self.open = Some(self.begin()?);
+        }
+        let part = self.open.as_mut().expect("begun in the line above");
         part.rows += rows.num_rows() as u64;
         self.encoder.encode(rows, &mut self.buffer, |text| {
             if text.len() < BUFFER_BYTES { Ok(()) } else { part.flush(text) }
         })
     }
 
-    fn on_barrier(&mut self, epoch: u64) -> Result<(), SinkError> {
-        let Some(mut part) = self.open.take() else { return Ok(()) };
+    fn on_barrier(&mut self, epoch: u64) -> Result<Option<SealedFile>, SinkError> {
+        let Some(mut part) = self.open.take() else { return Ok(None) };
         part.flush(&mut self.buffer)?;
-        let Part { file, path, rows, bytes } = part;
-        // The slot has windows to go on with: a thread of its own waits for the disk, and publishing joins it.
-        let sync = std::thread::Builder::new()
-            .name(format!("sync-{}", self.writer.slot))
-            .spawn(move || file.sync_all())
-            .map_err(SinkError::io("start a thread to sync", &path.path))?;
-        self.sealed.push(Sealed { epoch, path, rows, bytes, sync });
-        Ok(())
+        let Part { file, temporary, rows, bytes } = part;
+        let name = self.final_name(epoch);
+        let target = self.folder.join(&name);
+        Ok(Some(SealedFile { file, temporary, target, published: PublishedFile { name, rows, bytes } }))
     }
+}
 
-    fn is_sealed(&self, epoch: u64) -> bool {
-        self.sealed.iter().filter(|sealed| sealed.epoch == epoch).all(|sealed| sealed.sync.is_finished())
-    }
-
-    fn publish(&mut self, epoch: u64) -> Result<Vec<PublishedFile>, SinkError> {
-        if let Some((published, files)) = &self.published
-            && *published == epoch
-        {
-            return Ok(files.clone());
+impl SealedFile {
+    /// Makes the file appear under its final name once all of it is on the disk; waits for that. Doing it again
+    /// changes nothing. The name itself is durable after [`write_epoch_manifest`](super::write_epoch_manifest).
+    pub fn publish(&self) -> Result<PublishedFile, SinkError> {
+        if !self.temporary.renamed.get() {
+            self.file.sync_all().map_err(SinkError::io("sync", &self.temporary.path))?;
+            self.temporary.rename(&self.target)?;
         }
-        let mut files = Vec::new();
-        if let Some(at) = self.sealed.iter().position(|sealed| sealed.epoch == epoch) {
-            let Sealed { mut path, rows, bytes, sync, .. } = self.sealed.remove(at);
-            sync.join().expect("syncing a file does not panic").map_err(SinkError::io("sync", &path.path))?;
-            let name = self.final_name(epoch);
-            path.rename(&self.folder.join(&name))?;
-            sync_folder(&self.folder)?;
-            files.push(PublishedFile { name, rows, bytes });
-        }
-        self.published = Some((epoch, files.clone()));
-        Ok(files)
+        Ok(self.published.clone())
     }
 }
 
 impl Part {
     fn flush(&mut self, text: &mut TextBuffer) -> Result<(), SinkError> {
-        self.file.write_all(text.as_bytes()).map_err(SinkError::io("write", &self.path.path))?;
+        self.file.write_all(text.as_bytes()).map_err(SinkError::io("write", &self.temporary.path))?;
         self.bytes += text.len() as u64;
         text.clear();
         Ok(())
     }
 }
 
-impl PartPath {
-    fn rename(&mut self, to: &Path) -> Result<(), SinkError> {
+impl Temporary {
+    fn rename(&self, to: &Path) -> Result<(), SinkError> {
         fs::rename(&self.path, to).map_err(SinkError::io("rename", &self.path))?;
-        self.renamed = true;
+        self.renamed.set(true);
         Ok(())
     }
 }
 
-impl Drop for PartPath {
+impl Drop for Temporary {
     fn drop(&mut self) {
-        if !self.renamed
+        if !self.renamed.get()
             && let Err(error) = fs::remove_file(&self.path)
         {
             tracing::warn!(path = %self.path.display(), %error, "left a hidden temporary file behind");

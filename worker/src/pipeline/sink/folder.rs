@@ -72,6 +72,8 @@ pub fn write_epoch_manifest(
     if files.is_empty() {
         return Ok(());
     }
+    // Names first: a manifest that is there after a crash names files that are there.
+    sync_folder(folder)?;
     let rows = files.iter().map(|file| file.rows).sum();
     let manifest = EpochManifest { run, epoch, rows, files };
     let mut text = serde_json::to_vec_pretty(&manifest).expect("names and numbers are JSON");
@@ -88,7 +90,7 @@ pub(super) fn part_name(writer: &Writer, part: u64, extension: &str) -> String {
 }
 
 /// Makes names in the folder durable.
-pub(super) fn sync_folder(folder: &Path) -> Result<(), SinkError> {
+fn sync_folder(folder: &Path) -> Result<(), SinkError> {
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(SinkError::io("sync folder", folder))
 }
 

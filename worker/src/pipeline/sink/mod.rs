@@ -19,27 +19,21 @@ use streamjob_plan::{FormatPlan, SinkKind, SinkPlan};
 use crate::pipeline::encode::Encoder;
 pub use dead_letter::{DeadLetter, dead_letter_rows, dead_letter_schema};
 pub use error::SinkError;
-pub use files::FilesSink;
+pub use files::{FilesSink, SealedFile};
 pub use folder::{claim_folder, write_epoch_manifest};
 use stdout::LinesSink;
 
 /// Takes the rows of one slot for one target.
 ///
 /// Rows written between two barriers belong to the epoch of the second. A sink that is dropped leaves nothing
-/// behind of what was not published.
+/// behind of what no barrier has ended.
 pub trait Sink: Send {
     /// Takes rows of the current epoch.
     fn write(&mut self, rows: &RecordBatch) -> Result<(), SinkError>;
 
-    /// Seals what was written so far as this epoch's. Does not wait for the disk.
-    fn on_barrier(&mut self, epoch: u64) -> Result<(), SinkError>;
-
-    /// Whether [`Sink::publish`] of this epoch would return without waiting for the disk.
-    fn is_sealed(&self, epoch: u64) -> bool;
-
-    /// Makes what was sealed for this epoch appear under its final names, and returns them. Doing it again
-    /// changes nothing and returns the same.
-    fn publish(&mut self, epoch: u64) -> Result<Vec<PublishedFile>, SinkError>;
+    /// Ends the epoch: what was written since the last barrier is handed over, to be published once all slots
+    /// have passed this barrier. `None` if there is nothing to publish. Does not wait for the disk.
+    fn on_barrier(&mut self, epoch: u64) -> Result<Option<SealedFile>, SinkError>;
 }
 
 /// A file under its final name.
@@ -97,16 +91,8 @@ impl Sink for Blackhole {
         Ok(())
     }
 
-    fn on_barrier(&mut self, _epoch: u64) -> Result<(), SinkError> {
-        Ok(())
-    }
-
-    fn is_sealed(&self, _epoch: u64) -> bool {
-        true
-    }
-
-    fn publish(&mut self, _epoch: u64) -> Result<Vec<PublishedFile>, SinkError> {
-        Ok(Vec::new())
+    fn on_barrier(&mut self, _epoch: u64) -> Result<Option<SealedFile>, SinkError> {
+        Ok(None)
     }
 }
 

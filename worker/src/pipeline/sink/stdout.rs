@@ -7,7 +7,7 @@ use std::io::{self, Write};
 
 use arrow::array::RecordBatch;
 
-use super::{PublishedFile, Sink, SinkError};
+use super::{SealedFile, Sink, SinkError};
 use crate::pipeline::encode::{Encoder, TextBuffer};
 
 /// Lines that are printed at once, under one lock.
@@ -49,16 +49,8 @@ impl<W: Write + Send> Sink for LinesSink<W> {
         print(stream, &mut self.buffer)
     }
 
-    fn on_barrier(&mut self, _epoch: u64) -> Result<(), SinkError> {
-        Ok(())
-    }
-
-    fn is_sealed(&self, _epoch: u64) -> bool {
-        true
-    }
-
-    fn publish(&mut self, _epoch: u64) -> Result<Vec<PublishedFile>, SinkError> {
-        Ok(Vec::new())
+    fn on_barrier(&mut self, _epoch: u64) -> Result<Option<SealedFile>, SinkError> {
+        Ok(None)
     }
 }
 
