@@ -1,0 +1,231 @@
+//! The cases: which job runs over which input, and how it is checked.
+//!
+//! Owns: the manifests of the bench.
+//! Never: judges a number; the report does.
+
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use serde::Serialize;
+
+use crate::expect::Expected;
+use crate::input::Uniform;
+use crate::process::{self, Usage};
+
+/// What all cases share.
+pub(crate) struct Bench {
+    pub(crate) streamjob: PathBuf,
+    pub(crate) cache: PathBuf,
+    pub(crate) rows: u64,
+}
+
+/// A case of the bench.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+pub(crate) enum Case {
+    /// JSON lines to JSON lines, 100,000 keys, one file.
+    Json100k,
+    /// The same with 1,000,000 keys.
+    Json1m,
+    /// 100,000 keys in two files, on one slot.
+    TwoFilesOneSlot,
+    /// The same input on two slots.
+    TwoFilesTwoSlots,
+    /// 1,000,000 keys in sequence from the generator.
+    Sequence1m,
+    /// 10,000,000 keys in sequence from the generator.
+    Sequence10m,
+    /// From the start of the process to the first result of a small input.
+    Start,
+}
+
+/// What one run of a case gave.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Sample {
+    pub(crate) case: Case,
+    pub(crate) rows: u64,
+    #[serde(flatten)]
+    pub(crate) numbers: Numbers,
+}
+
+/// What a case measures.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Numbers {
+    /// A whole run.
+    Usage(Usage),
+    /// Seconds.
+    FirstOutputS(f64),
+}
+
+impl fmt::Display for Sample {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = self.case.name();
+        match &self.numbers {
+            Numbers::FirstOutputS(seconds) => write!(f, "{name}: {:.0} ms to the first row", seconds * 1e3),
+            Numbers::Usage(usage) => write!(
+                f,
+                "{name}: {:.3} CPU-s per million rows, {:.1} s, {:.0} MB, others used {:.1} s",
+                usage.cpu_s / self.rows as f64 * 1e6,
+                usage.wall_s,
+                usage.rss_bytes as f64 / 1e6,
+                usage.foreign_s
+            ),
+        }
+    }
+}
+
+impl Case {
+    /// All cases, in the order in which a round runs them.
+    pub(crate) const ALL: [Self; 7] = [
+        Self::Json100k,
+        Self::Json1m,
+        Self::TwoFilesOneSlot,
+        Self::TwoFilesTwoSlots,
+        Self::Sequence1m,
+        Self::Sequence10m,
+        Self::Start,
+    ];
+
+    /// As on the command line and in file names.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Json100k => "json-100k",
+            Self::Json1m => "json-1m",
+            Self::TwoFilesOneSlot => "two-files-one-slot",
+            Self::TwoFilesTwoSlots => "two-files-two-slots",
+            Self::Sequence1m => "sequence-1m",
+            Self::Sequence10m => "sequence-10m",
+            Self::Start => "start",
+        }
+    }
+
+    fn input(self, rows: u64) -> Input {
+        match self {
+            Self::Json100k => Input::Files(Uniform { keys: 100_000, rows, files: 1 }),
+            Self::Json1m => Input::Files(Uniform { keys: 1_000_000, rows, files: 1 }),
+            Self::TwoFilesOneSlot | Self::TwoFilesTwoSlots => {
+                Input::Files(Uniform { keys: 100_000, rows, files: 2 })
+            }
+            Self::Sequence1m => Input::Sequence { keys: 1_000_000 },
+            Self::Sequence10m => Input::Sequence { keys: 10_000_000 },
+            Self::Start => Input::Files(Uniform { keys: 10, rows: 1_000, files: 1 }),
+        }
+    }
+
+    fn parallelism(self) -> u32 {
+        match self {
+            Self::TwoFilesTwoSlots => 2,
+            Self::Json100k
+            | Self::Json1m
+            | Self::TwoFilesOneSlot
+            | Self::Sequence1m
+            | Self::Sequence10m
+            | Self::Start => 1,
+        }
+    }
+
+    /// Makes the input if it is not there.
+    pub(crate) fn prepare(self, bench: &Bench) -> Result<()> {
+        match self.input(bench.rows) {
+            Input::Files(input) => input.make(&bench.cache),
+            Input::Sequence { .. } => Ok(()),
+        }
+    }
+
+    /// Runs the case once and checks its output.
+    pub(crate) fn run(self, bench: &Bench) -> Result<Sample> {
+        let folder = bench.cache.join("run");
+        if folder.exists() {
+            fs::remove_dir_all(&folder)?;
+        }
+        fs::create_dir_all(&folder)?;
+        let manifest = folder.join(format!("{}.yaml", self.name()));
+        fs::write(&manifest, self.manifest(bench))?;
+        let numbers = if self == Self::Start {
+            Numbers::FirstOutputS(process::time_to_first_output(&bench.streamjob, &manifest)?)
+        } else {
+            let usage = process::run(&bench.streamjob, &manifest)?;
+            self.input(bench.rows).expected(bench.rows).check(&folder.join("out"))?;
+            Numbers::Usage(usage)
+        };
+        fs::remove_dir_all(&folder)?;
+        Ok(Sample { case: self, rows: bench.rows, numbers })
+    }
+
+    fn manifest(self, bench: &Bench) -> String {
+        let parallelism = self.parallelism();
+        let name = self.name();
+        let source = self.input(bench.rows).source(&bench.cache, bench.rows);
+        let sink = if self == Self::Start { "{stdout: {}}" } else { "{files: {url: out}}" };
+        format!(
+            "apiVersion: streamjob.dev/v1alpha1
+kind: StreamJob
+metadata: {{name: {name}}}
+spec:
+  parallelism: {parallelism}
+  pipeline:
+    source:
+{source}
+    eventTime: {{field: ts, maxOutOfOrderness: 1s}}
+    keyBy: [key]
+    window: {{tumbling: {{size: 10s}}}}
+    aggregates: [{{name: total, function: Sum, field: value}}, {{name: rows, function: Count}}]
+    sink: {sink}
+"
+        )
+    }
+}
+
+/// Where the rows of a case come from.
+enum Input {
+    Files(Uniform),
+    /// 16-byte keys one after another, so that every window holds every key; in order of event time.
+    Sequence {
+        keys: u64,
+    },
+}
+
+impl Input {
+    fn source(&self, cache: &Path, rows: u64) -> String {
+        match self {
+            Self::Files(input) => format!(
+                "      files: {{urls: ['{}/*.jsonl']}}
+      format: {{json: {{}}}}
+      columns: [{{name: key, type: String}}, {{name: ts, type: TimestampMillis}}, {{name: value, type: Int64}}]",
+                input.folder(cache).display()
+            ),
+            Self::Sequence { keys } => format!(
+                "      generator:
+        rows: {rows}
+        columns:
+          - {{name: key, sequence: {{modulo: {keys}, prefix: user-, digits: 11}}}}
+          - {{name: value, sequence: {{modulo: 1000}}}}
+          - {{name: ts, timestamp: {{start: '2023-11-14T22:13:20Z', rowsPerSecond: 1000000}}}}"
+            ),
+        }
+    }
+
+    fn expected(&self, rows: u64) -> Expected {
+        match self {
+            Self::Files(input) => Expected::of_uniform(input),
+            Self::Sequence { keys } => Expected::of_sequence(*keys as usize, rows),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_manifest_is_accepted() {
+        let bench = Bench { streamjob: PathBuf::new(), cache: PathBuf::from("cache"), rows: 1_000 };
+        for case in Case::ALL {
+            let manifest = case.manifest(&bench);
+
+            assert!(manifest.contains("keyBy: [key]"), "{manifest}");
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! Measures StreamJob on this machine and writes the table of BENCHMARKS.md.
+//!
+//! Owns: the options, and the order in which cases run: round by round, so that a slow minute hits all of them.
+//! Never: is linked into what it measures, except for the case that feeds the pipeline from memory.
+
+#![forbid(unsafe_code)]
+
+mod cases;
+mod expect;
+mod input;
+mod machine;
+mod process;
+mod report;
+
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use clap::Parser;
+
+use crate::cases::{Bench, Case, Sample};
+
+/// Measures StreamJob on this machine and writes the table of BENCHMARKS.md.
+#[derive(Debug, Parser)]
+#[command(name = "streamjob-bench")]
+struct Args {
+    /// The program to measure: a release build.
+    #[arg(long, default_value = "target/release/streamjob")]
+    streamjob: PathBuf,
+    /// Keeps the inputs (about 5 GB) between runs, and the outputs while they are checked.
+    #[arg(long)]
+    cache: PathBuf,
+    /// How often each case runs; the table has the median and the range.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
+    runs: u32,
+    /// Rows of each input, a multiple of 1,000. Less than the default is for trying the bench out, not for the table.
+    #[arg(long, default_value_t = 24_000_000)]
+    rows: u64,
+    /// Only cases whose name begins with this; may be repeated. The table is then printed, not written.
+    #[arg(long)]
+    only: Vec<String>,
+    /// The file with the table.
+    #[arg(long, default_value = "BENCHMARKS.md")]
+    table: PathBuf,
+    /// Each run's numbers, as JSON.
+    #[arg(long, default_value = "target/bench")]
+    results: PathBuf,
+}
+
+fn main() -> Result<()> {
+    let args = Args::parse();
+    let streamjob = fs::canonicalize(&args.streamjob)
+        .with_context(|| format!("{}: build it with `cargo build --release`", args.streamjob.display()))?;
+    fs::create_dir_all(&args.cache)?;
+    let bench = Bench { streamjob, cache: fs::canonicalize(&args.cache)?, rows: args.rows };
+    let chosen =
+        |case: &Case| args.only.is_empty() || args.only.iter().any(|name| case.name().starts_with(name));
+    let cases: Vec<Case> = Case::ALL.into_iter().filter(chosen).collect();
+
+    for case in &cases {
+        case.prepare(&bench)?;
+    }
+    let mut samples: Vec<Sample> = Vec::new();
+    for round in 1..=args.runs {
+        for &case in &cases {
+            let sample = case.run(&bench).with_context(|| format!("case {}", case.name()))?;
+            println!("round {round}: {sample}");
+            samples.push(sample);
+        }
+    }
+
+    report::write_json(&args.results, &samples)?;
+    let table = report::table(&samples, args.rows);
+    println!("\n{table}");
+    if args.only.is_empty() {
+        report::replace_table(&args.table, &table)?;
+        println!("written to {}", args.table.display());
+    }
+    Ok(())
+}

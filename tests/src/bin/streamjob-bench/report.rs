@@ -1,0 +1,210 @@
+//! From samples to the table: medians, ranges, targets.
+//!
+//! Owns: the targets, and how a number is derived from samples.
+//! Never: leaves out a run.
+
+use std::fmt::Write;
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+
+use crate::cases::{Case, Numbers, Sample};
+use crate::machine;
+use crate::process::Usage;
+
+const BEGIN: &str = "<!-- bench:begin -->\n";
+const END: &str = "<!-- bench:end -->";
+/// A run during which others used more than this part of a core says little.
+const QUIET: f64 = 0.1;
+
+/// A row of the table.
+struct Line {
+    what: &'static str,
+    unit: &'static str,
+    target: f64,
+    moonshot: f64,
+    decimals: usize,
+    values: Vec<f64>,
+}
+
+/// The table, with what was measured above and below it.
+pub(crate) fn table(samples: &[Sample], rows: u64) -> String {
+    let mut text = format!("{}\nInputs of {rows} rows.\n\n", machine::describe());
+    text.push_str("| what | median | range | runs | target | moonshot | |\n");
+    text.push_str("| --- | --- | --- | --- | --- | --- | --- |\n");
+    for line in lines(samples).iter().filter(|line| !line.values.is_empty()) {
+        write_line(&mut text, line);
+    }
+    let noisy = usages(samples, None).filter(|(_, usage)| usage.foreign_s > QUIET * usage.wall_s).count();
+    let all = usages(samples, None).count();
+    if noisy > 0 {
+        let _ = writeln!(
+            text,
+            "\n{noisy} of {all} runs shared the machine with others that used more than a tenth of a core."
+        );
+    }
+    text
+}
+
+fn write_line(text: &mut String, line: &Line) {
+    let Line { what, unit, target, moonshot, decimals, values } = line;
+    let (median, least, most) = spread(values);
+    let verdict = match () {
+        () if median <= *moonshot => "moonshot",
+        () if median <= *target => "met",
+        () => "missed",
+    };
+    let runs = values.len();
+    // Writing into a String cannot fail.
+    let _ = writeln!(
+        text,
+        "| {what} | {median:.decimals$} {unit} | {least:.decimals$}-{most:.decimals$} | {runs} | {target} | {moonshot} | {verdict} |"
+    );
+}
+
+fn lines(samples: &[Sample]) -> Vec<Line> {
+    let cpu = |case| per_run(samples, case, |rows, usage| usage.cpu_s / rows * 1e6);
+    let rss = |case| per_run(samples, case, |_, usage| usage.rss_bytes as f64 / 1e6);
+    let line = |what, unit, (target, moonshot), decimals, values| Line {
+        what,
+        unit,
+        target,
+        moonshot,
+        decimals,
+        values,
+    };
+    let per_million = "CPU-s per million rows";
+    vec![
+        line("JSON lines to JSON, 100 k keys", per_million, (0.17, 0.10), 3, cpu(Case::Json100k)),
+        line("JSON lines to JSON, 1 M keys", per_million, (0.33, 0.15), 3, cpu(Case::Json1m)),
+        line("peak memory, 100 k keys", "MB", (100.0, 40.0), 0, rss(Case::Json100k)),
+        line("peak memory, 1 M keys", "MB", (300.0, 160.0), 0, rss(Case::Json1m)),
+        line("memory per key, from 1 M to 10 M keys", "B", (80.0, 64.0), 0, bytes_per_key(samples)),
+        line("start to first row", "ms", (200.0, 50.0), 0, first_output_ms(samples)),
+        line("CPU per row at parallelism 2 over 1", "×", (1.1, 1.02), 3, cost_of_two_slots(samples)),
+        line("cores left unused at parallelism 2", "%", (10.0, 2.0), 0, unused_percent(samples)),
+    ]
+}
+
+fn usages(samples: &[Sample], only: Option<Case>) -> impl Iterator<Item = (f64, &Usage)> {
+    let chosen = samples.iter().filter(move |sample| only.is_none_or(|case| sample.case == case));
+    chosen.filter_map(|sample| match &sample.numbers {
+        Numbers::Usage(usage) => Some((sample.rows as f64, usage)),
+        Numbers::FirstOutputS(_) => None,
+    })
+}
+
+fn per_run(samples: &[Sample], case: Case, value: impl Fn(f64, &Usage) -> f64) -> Vec<f64> {
+    usages(samples, Some(case)).map(|(rows, usage)| value(rows, usage)).collect()
+}
+
+/// Pairs of runs of the same round.
+fn pairs(samples: &[Sample], case: Case, base: Case, value: impl Fn(&Usage, &Usage) -> f64) -> Vec<f64> {
+    let both = usages(samples, Some(case)).zip(usages(samples, Some(base)));
+    both.map(|((_, usage), (_, base))| value(usage, base)).collect()
+}
+
+fn bytes_per_key(samples: &[Sample]) -> Vec<f64> {
+    let per_key = |large: &Usage, small: &Usage| (large.rss_bytes as f64 - small.rss_bytes as f64) / 9e6;
+    pairs(samples, Case::Sequence10m, Case::Sequence1m, per_key)
+}
+
+fn cost_of_two_slots(samples: &[Sample]) -> Vec<f64> {
+    pairs(samples, Case::TwoFilesTwoSlots, Case::TwoFilesOneSlot, |two, one| two.cpu_s / one.cpu_s)
+}
+
+fn unused_percent(samples: &[Sample]) -> Vec<f64> {
+    per_run(samples, Case::TwoFilesTwoSlots, |_, usage| 100.0 - usage.cpu_s / usage.wall_s / 2.0 * 100.0)
+}
+
+fn first_output_ms(samples: &[Sample]) -> Vec<f64> {
+    let numbers = samples.iter().map(|sample| &sample.numbers);
+    numbers
+        .filter_map(|numbers| match numbers {
+            Numbers::FirstOutputS(seconds) => Some(seconds * 1e3),
+            Numbers::Usage(_) => None,
+        })
+        .collect()
+}
+
+/// Median, least and most.
+fn spread(values: &[f64]) -> (f64, f64, f64) {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let last = sorted.len() - 1;
+    ((sorted[last / 2] + sorted[last.div_ceil(2)]) / 2.0, sorted[0], sorted[last])
+}
+
+/// Each run's numbers, one JSON object a line, in a file per bench.
+pub(crate) fn write_json(folder: &Path, samples: &[Sample]) -> Result<()> {
+    fs::create_dir_all(folder)?;
+    let mut text = String::new();
+    for sample in samples {
+        text.push_str(&serde_json::to_string(sample)?);
+        text.push('\n');
+    }
+    let path = folder.join("samples.jsonl");
+    fs::write(&path, text).with_context(|| path.display().to_string())
+}
+
+/// Puts the table between its markers.
+pub(crate) fn replace_table(path: &Path, table: &str) -> Result<()> {
+    let text = fs::read_to_string(path).with_context(|| path.display().to_string())?;
+    let replaced =
+        between_markers(&text, table).with_context(|| format!("no markers in {}", path.display()))?;
+    fs::write(path, replaced)?;
+    Ok(())
+}
+
+fn between_markers(text: &str, table: &str) -> Option<String> {
+    let (before, rest) = text.split_once(BEGIN)?;
+    let (_, after) = rest.split_once(END)?;
+    Some(format!("{before}{BEGIN}{table}{END}{after}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample(case: Case, cpu_s: f64, rss_bytes: u64) -> Sample {
+        let usage = Usage { wall_s: cpu_s / 1.9, cpu_s, rss_bytes, foreign_s: 0.0 };
+        Sample { case, rows: 10_000_000, numbers: Numbers::Usage(usage) }
+    }
+
+    #[test]
+    fn the_table_has_medians_ranges_and_verdicts() {
+        let samples = [1.5, 1.2, 2.5].map(|cpu_s| sample(Case::Json100k, cpu_s, 50_000_000));
+
+        let table = table(&samples, 10_000_000);
+
+        assert!(
+            table.contains("| 0.150 CPU-s per million rows | 0.120-0.250 | 3 | 0.17 | 0.1 | met |"),
+            "{table}"
+        );
+    }
+
+    #[test]
+    fn derived_numbers_pair_runs_of_a_round() {
+        let samples = [
+            sample(Case::Sequence1m, 1.0, 100_000_000),
+            sample(Case::Sequence10m, 1.0, 1_000_000_000),
+            sample(Case::TwoFilesOneSlot, 2.0, 1),
+            sample(Case::TwoFilesTwoSlots, 2.1, 1),
+        ];
+
+        assert_eq!(bytes_per_key(&samples), [100.0]);
+        assert_eq!(cost_of_two_slots(&samples), [1.05]);
+        assert!((unused_percent(&samples)[0] - 5.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn only_what_is_between_the_markers_is_replaced() {
+        let text = format!("a\n{BEGIN}old\n{END}\nb\n");
+
+        let replaced = between_markers(&text, "new\n");
+
+        assert_eq!(replaced, Some(format!("a\n{BEGIN}new\n{END}\nb\n")));
+        assert_eq!(between_markers("nothing", "new\n"), None);
+    }
+}
