@@ -3,10 +3,20 @@
 //! Owns: names, types and SQL; the only crate that knows DataFusion.
 //! Never: opens a file, a socket or a clock.
 
-mod event_time;
-mod plan;
-mod transforms;
+#![forbid(unsafe_code)]
 
+mod compile;
+mod error;
+mod event_time;
+mod expr;
+mod plan;
+mod sql;
+mod steps;
+mod transforms;
+mod types;
+
+pub use compile::compile;
+pub use error::{PlanError, PlanErrors};
 pub use event_time::{EventTimeExpr, EventTimes};
 pub use plan::{
     BadRecordsPlan, ColumnGenerator, EventTimePlan, FilesPlan, FormatPlan, GeneratedValue, GeneratorPlan,

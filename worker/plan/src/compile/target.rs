@@ -1,0 +1,130 @@
+//! Where results, late rows and dead letters go.
+//!
+//! Owns: the sink, and that no two targets share a folder nor write into the input.
+//! Never: creates a folder.
+
+use std::path::{Path, PathBuf};
+
+use glob::Pattern;
+use streamjob_crds::{FilesTarget, LateAction, LateRows, Sink};
+
+use super::{format, paths};
+use crate::error::Problems;
+use crate::{BadRecordsPlan, FormatPlan, LatePlan, SinkKind, SinkPlan};
+
+const SINK: &str = "spec.pipeline.sink";
+const LATE: &str = "spec.pipeline.window.late";
+const BAD_RECORDS: &str = "spec.pipeline.source.badRecords";
+
+pub(super) fn sink(spec: &Sink, base: &Path, problems: &mut Problems) -> Option<SinkPlan> {
+    let format = match &spec.format {
+        None => Some(FormatPlan::Json),
+        Some(format) => format::compile(format, &format!("{SINK}.format"), problems),
+    };
+    if let Some(FormatPlan::Csv { nulls, .. }) = &format
+        && nulls.is_empty()
+    {
+        problems.add(
+            format!("{SINK}.format.csv.nulls"),
+            "the list is empty; its first entry is how null is written",
+        );
+    }
+    let kind = match (&spec.files, &spec.stdout, &spec.blackhole) {
+        (Some(files), None, None) => SinkKind::Files { folder: folder(files, SINK, base, problems)? },
+        (None, Some(_), None) => SinkKind::Stdout,
+        (None, None, Some(_)) => SinkKind::Blackhole,
+        _ => {
+            problems.add(SINK, "set exactly one of `files`, `stdout` and `blackhole`");
+            return None;
+        }
+    };
+    Some(SinkPlan { kind, format: format? })
+}
+
+pub(super) fn late(spec: &LateRows, base: &Path, problems: &mut Problems) -> Option<LatePlan> {
+    match spec.action {
+        LateAction::SideOutput => {
+            let files = required(spec.files.as_ref(), LATE, "SideOutput", problems)?;
+            Some(LatePlan::Files { folder: folder(files, LATE, base, problems)? })
+        }
+        LateAction::Drop => {
+            if spec.files.is_some() {
+                problems.add(
+                    format!("{LATE}.files"),
+                    "only SideOutput writes files; remove this or set the action",
+                );
+            }
+            Some(LatePlan::Drop)
+        }
+    }
+}
+
+/// The target that an action cannot go without.
+pub(super) fn required<'a>(
+    files: Option<&'a FilesTarget>,
+    field: &str,
+    action: &str,
+    problems: &mut Problems,
+) -> Option<&'a FilesTarget> {
+    if files.is_none() {
+        problems.add(field, format!("{action} needs a folder; add `files: {{url: …}}`"));
+    }
+    files
+}
+
+pub(super) fn folder(
+    files: &FilesTarget,
+    field: &str,
+    base: &Path,
+    problems: &mut Problems,
+) -> Option<PathBuf> {
+    problems.keep(&format!("{field}.files.url"), paths::absolute(&files.url, base))
+}
+
+/// All places that are written to.
+pub(super) struct Targets<'a> {
+    pub(super) sink: Option<&'a SinkKind>,
+    pub(super) late: Option<&'a LatePlan>,
+    pub(super) bad_records: Option<&'a BadRecordsPlan>,
+}
+
+impl Targets<'_> {
+    pub(super) fn check(&self, patterns: &[String], problems: &mut Problems) {
+        let folders = self.folders();
+        for (i, (field, folder)) in folders.iter().enumerate() {
+            let path = folder.display();
+            if let Some((other, _)) = folders[..i].iter().find(|(_, other)| other == folder) {
+                let why =
+                    format!("{path} is also the folder of {other}.files.url; each target needs its own");
+                problems.add(format!("{field}.files.url"), why);
+            }
+            if let Some(pattern) = patterns.iter().find(|pattern| reads_from(pattern, folder)) {
+                let why = format!(
+                    "{path} is also read: the source's {pattern} matches files in it; write to another folder"
+                );
+                problems.add(format!("{field}.files.url"), why);
+            }
+        }
+    }
+
+    fn folders(&self) -> Vec<(&'static str, &PathBuf)> {
+        let mut folders = Vec::new();
+        if let Some(SinkKind::Files { folder }) = self.sink {
+            folders.push((SINK, folder));
+        }
+        if let Some(LatePlan::Files { folder }) = self.late {
+            folders.push((LATE, folder));
+        }
+        if let Some(BadRecordsPlan::DeadLetter { folder }) = self.bad_records {
+            folders.push((BAD_RECORDS, folder));
+        }
+        folders
+    }
+}
+
+/// Whether a glob can match files that lie in the folder.
+fn reads_from(pattern: &str, folder: &Path) -> bool {
+    let matches = |pattern: &str| Pattern::new(pattern).is_ok_and(|pattern| pattern.matches_path(folder));
+    let parent = Path::new(pattern).parent().map(|parent| parent.to_string_lossy());
+    matches(pattern) || parent.is_some_and(|parent| matches(&parent))
+}
