@@ -22,8 +22,8 @@ impl<'a> StateRows<'a> {
     /// # Safety
     /// Every pointer is to the first of `width` initialised bytes that stay valid for reads and writes, and
     /// that nothing else reads or writes, during `'a`. Pointers may repeat.
-    #[expect(dead_code, reason = "the table is the caller")]
-    pub(super) unsafe fn new(states: &'a [NonNull<u8>], width: usize) -> Self {
+    #[cfg_attr(not(test), expect(dead_code, reason = "the table is the caller"))]
+    pub(crate) unsafe fn new(states: &'a [NonNull<u8>], width: usize) -> Self {
         Self { states, width, table: PhantomData }
     }
 
