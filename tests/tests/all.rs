@@ -3,4 +3,5 @@
 //! Owns: the list of test modules.
 //! Never: tests what a crate can test alone.
 
+mod examples;
 mod tidy;

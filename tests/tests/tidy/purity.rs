@@ -7,7 +7,7 @@ use syn::visit::{self, Visit};
 
 use super::tree::{Tree, Violation, is_cfg_test};
 
-const PURE: &[&str] = &["worker/core/src/", "crds/src/"];
+const PURE: &[&str] = &["worker/core/src/"];
 const IMPURE: &[&str] = &["fs", "net", "thread", "process", "env", "io"];
 const CLOCKS: &[&str] = &["Instant", "SystemTime"];
 
