@@ -5,5 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod admin;
 pub mod metrics;
 pub mod pipeline;
+pub mod progress;
