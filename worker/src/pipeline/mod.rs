@@ -3,5 +3,9 @@
 //! Owns: what happens to bytes and rows on their way from source to sink.
 //! Never: starts a thread that outlives its stage, or knows how stages are connected.
 
+pub mod clock;
+pub mod decode;
 pub mod encode;
+pub mod records;
 pub mod sink;
+pub mod source;

@@ -1,0 +1,208 @@
+//! What a source hands on, and how it has its bytes decoded.
+//!
+//! Owns: the traits [`PartitionReader`] and [`Decoder`], decoded rows, bad records, positions.
+//! Never: reads or decodes anything itself.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow::array::RecordBatch;
+
+/// The longest record that is decoded, line end not counted. A longer one is a bad record and is passed over in pieces.
+pub const RECORD_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Reads the rows of one partition in order.
+pub trait PartitionReader: Send {
+    /// The file's name, or `generator-3`; with several files in one partition the one being read.
+    fn name(&self) -> String;
+
+    /// The next batch: at most `rows_max` records, bad ones counted, and about 256 KB of input.
+    fn read(&mut self, rows_max: usize) -> Result<Read, SourceError>;
+
+    /// The bytes that row `row` of the last batch came from, without line end. Empty for generated rows.
+    fn raw(&self, row: u32) -> &[u8];
+
+    /// Where row `row` of the last batch stands.
+    fn position(&self, row: u32) -> Position;
+
+    /// How far it has come.
+    fn progress(&self) -> Progress;
+}
+
+/// What a read gave.
+#[derive(Debug)]
+pub enum Read {
+    /// Records, possibly all of them bad.
+    Rows(DecodedRows),
+    /// Nothing yet: come back after this long.
+    Wait(Duration),
+    /// There will be nothing more.
+    End,
+}
+
+/// A batch of rows.
+#[derive(Debug)]
+pub struct DecodedRows {
+    /// The good rows, in the schema of the source.
+    pub rows: RecordBatch,
+    /// The number of the batch's first record in its partition, from 0, bad ones counted.
+    pub first_row: u64,
+    /// The record number of each row; `None`: `first_row + i`.
+    pub numbers: Option<Vec<u64>>,
+    /// The records that could not be decoded, in order.
+    pub bad: Vec<BadRecord>,
+    /// Input bytes of this batch, after decompression.
+    pub bytes: u64,
+}
+
+impl DecodedRows {
+    /// The record number of row `row` in its partition.
+    pub fn number(&self, row: u32) -> u64 {
+        self.numbers.as_ref().map_or(self.first_row + u64::from(row), |numbers| numbers[row as usize])
+    }
+}
+
+/// A record that could not be decoded.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct BadRecord {
+    /// Its number in the partition, from 0.
+    pub record: u64,
+    /// Why, in a sentence.
+    pub cause: String,
+    /// Its bytes without line end; of a record that is too long only the first 64 KB.
+    pub raw: Vec<u8>,
+    /// The file it is in.
+    pub file: Arc<str>,
+    /// The line it begins in, from 1.
+    pub line: u64,
+}
+
+/// Where a record stands.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Position {
+    /// The file, or the generator's partition.
+    pub file: Arc<str>,
+    /// The line it begins in, from 1; for generated rows the row number, from 1.
+    pub line: u64,
+    /// Its number in the partition, from 0.
+    pub record: u64,
+    /// The offset of its first byte in the file, after decompression; 0 for generated rows.
+    pub byte: u64,
+}
+
+/// How far a partition is read.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Progress {
+    /// Bytes taken from storage, so still compressed ones; 0 for generated rows.
+    pub bytes: u64,
+    /// All bytes there are; `None` when unknown or endless.
+    pub bytes_total: Option<u64>,
+    /// Records, bad ones counted.
+    pub rows: u64,
+    /// All records there are; `None` when unknown or endless.
+    pub rows_total: Option<u64>,
+}
+
+/// Makes the decoder of a partition that is opened.
+pub type MakeDecoder = Arc<dyn Fn() -> Box<dyn Decoder> + Send + Sync>;
+
+/// Finds the records in bytes and turns them into rows.
+pub trait Decoder: Send {
+    /// A file begins with `bytes`; `end`: it has no more. Reads the header, if the format has one.
+    fn begin(&mut self, bytes: &[u8], end: bool) -> Result<Begun, String>;
+
+    /// Decodes the complete records at the front of `bytes`, at most `records_max`; `end`: the file has no more bytes.
+    fn decode(&mut self, bytes: &[u8], end: bool, records_max: usize) -> Decoded;
+
+    /// Where each record of the last [`Decoder::decode`] is in its bytes, bad ones counted.
+    fn spans(&self) -> &[Span];
+
+    /// Passes over bytes of a record that is too long. `fresh`: the record begins here.
+    /// `Some(n)`: its end, line end included, is n bytes in.
+    fn skip(&mut self, bytes: &[u8], fresh: bool) -> Option<usize>;
+}
+
+/// Whether a header is read.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Begun {
+    /// Records begin after this many bytes.
+    At(usize),
+    /// The header is not complete: call again with more bytes from the same place.
+    NeedsMore,
+}
+
+/// What was found in a piece of input.
+#[derive(Debug)]
+pub struct Decoded {
+    /// The good rows.
+    pub rows: RecordBatch,
+    /// How many bytes were used up; the rest is an incomplete record, or beyond `records_max`.
+    pub consumed: usize,
+    /// The line feeds among them.
+    pub lines: u64,
+    /// The bad records: index into the spans, ascending, and cause.
+    pub bad: Vec<(usize, String)>,
+}
+
+/// A record's place in a piece of input, without line end.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Span {
+    /// The first byte.
+    pub start: u32,
+    /// Behind the last byte.
+    pub end: u32,
+}
+
+/// A source that cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum SourceError {
+    /// A pattern that matches nothing.
+    #[error("no file matches {pattern}; check `source.files.urls`")]
+    NoMatch {
+        /// As the plan has it.
+        pattern: String,
+    },
+    /// A pattern that cannot be a glob.
+    #[error("{pattern} is not a valid pattern: {cause}")]
+    Pattern {
+        /// As the plan has it.
+        pattern: String,
+        /// What is wrong with it.
+        cause: String,
+    },
+    /// A folder or file that cannot be listed or opened.
+    #[error("cannot open {path}; check that it exists and may be read")]
+    Open {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A file that stops giving bytes.
+    #[error("cannot read {path} beyond byte {byte} of its content")]
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// Where, after decompression.
+        byte: u64,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A file whose name promises a compression that its content does not have.
+    #[error("{path} is not {expected} data; rename it if it is not compressed")]
+    Compression {
+        /// Which.
+        path: PathBuf,
+        /// `gzip` or `zstd`.
+        expected: &'static str,
+    },
+    /// A header that does not fit the columns.
+    #[error("{path}: {cause}")]
+    Header {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong.
+        cause: String,
+    },
+}
