@@ -6,7 +6,10 @@
 mod columns;
 mod csv;
 mod json;
+mod kind;
 mod number;
+#[cfg(test)]
+mod tests;
 mod time;
 
 use std::sync::Arc;

@@ -1,8 +1,9 @@
-#![allow(clippy::unwrap_used)]
 //! Sources read as the runtime reads them.
 //!
 //! Owns: files of all kinds, globs, positions.
 //! Never: looks inside a reader.
+
+#![allow(clippy::unwrap_used)]
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -93,12 +93,15 @@ impl CsvDecoder {
         let (mut at, mut length) = (start, 0);
         let mut flushed = false;
         let last = loop {
+            // To csv-core, no input means the end of it.
+            if at == bytes.len() && !end {
+                return None;
+            }
             let (result, taken, given) = self.reader.read_field(&bytes[at..], &mut self.field[length..]);
             at += taken;
             length += given;
             match result {
-                ReadFieldResult::InputEmpty if at == bytes.len() && !end => return None,
-                ReadFieldResult::InputEmpty => flushed = true,
+                ReadFieldResult::InputEmpty => flushed = at == bytes.len(),
                 ReadFieldResult::OutputFull => self.field.resize(self.field.len() * 2, 0),
                 ReadFieldResult::Field { record_end } => break record_end,
                 ReadFieldResult::End => break true,

@@ -9,21 +9,28 @@ mod walk;
 use arrow::datatypes::SchemaRef;
 use hashbrown::HashMap;
 
-use self::shape::{Shape, Value};
+use self::shape::{Ends, Shape, Value};
 use self::walk::{Broken, Token, Walk};
 use super::columns::{Column, Columns, Unfit};
 use super::span;
 use crate::pipeline::records::{Begun, Decoded, Decoder, Span};
 
+/// More spellings than this are not expected at a time.
+const SHAPES_MAX: usize = 4;
+
 /// Decodes JSON lines into the columns of a schema.
 ///
-/// A record that is spelt like the one before (same fields in the same order, same white space) takes a fast path that
-/// only compares what is between the values; any other record is read carefully, and its spelling expected next.
+/// A record that is spelt like an earlier one (same fields in the same order, same white space) takes a fast path that
+/// only compares what is between the values; any other record is read carefully, and its spelling expected from then on.
 #[derive(Debug)]
 pub(super) struct JsonDecoder {
     columns: Columns,
     names: HashMap<Box<[u8]>, usize>,
-    shape: Option<Shape>,
+    /// Spellings to expect, and which of them came last.
+    shapes: Vec<Shape>,
+    current: usize,
+    /// The record before was not spelt like any of them.
+    missed: bool,
     spans: Vec<Span>,
     values: Vec<Value>,
 }
@@ -34,7 +41,45 @@ impl JsonDecoder {
         let columns = Columns::new(schema);
         let names = columns.columns.iter().enumerate();
         let names = names.map(|(index, column)| (column.name.as_bytes().into(), index)).collect();
-        Self { columns, names, shape: None, spans: Vec::new(), values: Vec::new() }
+        Self {
+            columns,
+            names,
+            shapes: Vec::new(),
+            current: 0,
+            missed: false,
+            spans: Vec::new(),
+            values: Vec::new(),
+        }
+    }
+
+    /// Reads the record at `at` if it is spelt as expected.
+    #[inline]
+    fn read_expected(&mut self, bytes: &[u8], at: usize) -> Option<Ends> {
+        for _ in 0..self.shapes.len() {
+            let ends = self.shapes[self.current].read(bytes, at, &mut self.columns);
+            if ends.is_some() {
+                self.missed = false;
+                return ends;
+            }
+            self.columns.cancel_row();
+            self.current = (self.current + 1) % self.shapes.len();
+        }
+        None
+    }
+
+    /// Expects the spelling of the line just read.
+    fn learn(&mut self, line: &[u8]) {
+        if self.shapes.iter().any(|shape| shape.fits(line, &self.values)) {
+            return;
+        }
+        if self.shapes.len() < SHAPES_MAX {
+            self.current = self.shapes.len();
+            self.shapes.push(Shape::learn(line, &self.values, &self.columns));
+        } else if self.missed {
+            // One stray record displaces nothing; two in a row do.
+            self.shapes[self.current] = Shape::learn(line, &self.values, &self.columns);
+        }
+        self.missed = true;
     }
 
     /// Reads a line carefully into the row in the making. False: a column came twice.
@@ -104,14 +149,11 @@ impl Decoder for JsonDecoder {
         self.spans.clear();
         let (mut at, mut lines, mut bad) = (0, 0, Vec::new());
         while self.spans.len() < records_max && at < bytes.len() {
-            if let Some(shape) = &self.shape {
-                if let Some(ends) = shape.read(bytes, at, &mut self.columns) {
-                    self.spans.push(span(at, ends.text));
-                    at = ends.line;
-                    lines += 1;
-                    continue;
-                }
-                self.columns.cancel_row();
+            if let Some(ends) = self.read_expected(bytes, at) {
+                self.spans.push(span(at, ends.text));
+                at = ends.line;
+                lines += 1;
+                continue;
             }
             let feed = memchr::memchr(b'\n', &bytes[at..]);
             let Some(line_end) = feed.map(|feed| at + feed).or(end.then_some(bytes.len())) else { break };
@@ -126,8 +168,9 @@ impl Decoder for JsonDecoder {
             match self.read_line(line) {
                 Ok(unique) => {
                     self.columns.end_row();
-                    let learn = unique && feed.is_some();
-                    self.shape = learn.then(|| Shape::learn(&bytes[at..next], &self.values, &self.columns));
+                    if unique && feed.is_some() {
+                        self.learn(&bytes[at..next]);
+                    }
                 }
                 Err(cause) => {
                     self.columns.cancel_row();

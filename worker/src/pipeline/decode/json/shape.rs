@@ -6,11 +6,12 @@
 
 use super::walk::{Token, Walk, plain_text};
 use super::{put, text_of};
-use crate::pipeline::decode::columns::{Columns, Kind, Values};
+use crate::pipeline::decode::columns::{Columns, Values};
+use crate::pipeline::decode::kind::Kind;
 use crate::pipeline::decode::time;
 
 /// Bytes that must come next.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug)]
 struct Literal {
     bytes: Box<[u8]>,
     /// The first 16 of them, and which of the 16 count.
@@ -51,14 +52,14 @@ enum Action {
     Other(usize),
 }
 
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug)]
 struct Field {
     lead: Literal,
     action: Action,
 }
 
 /// How a record was spelt.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug)]
 pub(super) struct Shape {
     fields: Vec<Field>,
     /// From the last value to the line feed.
@@ -108,6 +109,18 @@ impl Shape {
         Self { fields, tail: Literal::new(tail), tail_text: text.len(), missing }
     }
 
+    /// Whether a record is spelt like this; given as for [`Shape::learn`].
+    pub(super) fn fits(&self, line: &[u8], values: &[Value]) -> bool {
+        let mut from = 0;
+        self.fields.len() == values.len()
+            && self.fields.iter().zip(values).all(|(field, value)| {
+                let lead = &line[from..value.start];
+                from = value.end;
+                *field.lead.bytes == *lead
+            })
+            && *self.tail.bytes == line[from..]
+    }
+
     /// Reads the record at `at` into the row in the making and completes it. `None`: it is not of this shape, and the
     /// row must be cancelled.
     pub(super) fn read(&self, text: &[u8], mut at: usize, columns: &mut Columns) -> Option<Ends> {
@@ -145,7 +158,7 @@ fn read_text(text: &[u8], at: usize, columns: &mut Columns, index: usize) -> Opt
     }
     let stop = plain_text(text, at + 1);
     if text.get(stop.at) != Some(&b'"') {
-        return None;
+        return read_other(text, at, columns, Some(index));
     }
     if !stop.ascii {
         std::str::from_utf8(&text[at + 1..stop.at]).ok()?;
@@ -219,15 +232,12 @@ fn integer(text: &[u8], at: usize) -> Option<(i64, usize)> {
         }
         length += count;
         at += count as usize;
-        if count == 8 {
-            value = value * 100_000_000 + eight_digits(digits);
-            if length > 16 {
-                return None;
-            }
-            continue;
-        }
         if length > 18 {
             return None;
+        }
+        if count == 8 {
+            value = value * 100_000_000 + eight_digits(digits);
+            continue;
         }
         if count > 0 {
             const POWERS: [u64; 8] = [1, 10, 100, 1000, 10_000, 100_000, 1_000_000, 10_000_000];
