@@ -26,6 +26,7 @@ pub(super) enum Kind {
 
 impl Kind {
     /// `None`: the manifest has no such type.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "Arrow's enum; the manifest has these types only")]
     pub(super) fn of(data_type: &DataType) -> Option<Self> {
         Some(match data_type {
             DataType::Utf8 => Self::Text,

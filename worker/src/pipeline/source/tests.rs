@@ -92,8 +92,10 @@ fn json_lines_of_all_spellings_are_read() {
     let content = b"\xEF\xBB\xBF{\"key\":\"a\",\"n\":1}\r\n\n{ \"n\" : 2 , \"key\" : \"b\" }\n  \nnot json\n{\"key\":\"c\",\"n\":null}\n{\"key\":\"c\",\"n\":3}\n{\"key\":\"d\",\"n\":4}";
     let path = write(folder.path(), "a.jsonl", content);
     for rows_max in [1, 2, 7, 8192] {
-        let seen =
-            drain(&partitions(&source(&[path.clone()], false, FormatPlan::Json)).unwrap()[0], rows_max);
+        let seen = drain(
+            &partitions(&source(std::slice::from_ref(&path), false, FormatPlan::Json)).unwrap()[0],
+            rows_max,
+        );
 
         let rows: Vec<_> = seen.rows.iter().map(|(key, n)| (key.as_deref().unwrap(), *n)).collect();
         assert_eq!(rows, [("a", Some(1)), ("b", Some(2)), ("c", None), ("c", Some(3)), ("d", Some(4))]);
@@ -115,7 +117,8 @@ fn csv_with_quotes_and_any_column_order_is_read() {
     let content = b"n,extra,key\r\n1,x,a\r\n2,\"y\r\n\"\"z\"\"\",\"b,c\"\r\n\r\n,,\r\n3,x\n4,,\"\"\nfour,,d";
     let path = write(folder.path(), "a.csv", content);
     for rows_max in [1, 2, 7, 8192] {
-        let seen = drain(&partitions(&source(&[path.clone()], false, csv())).unwrap()[0], rows_max);
+        let seen =
+            drain(&partitions(&source(std::slice::from_ref(&path), false, csv())).unwrap()[0], rows_max);
 
         let rows: Vec<_> = seen.rows.iter().map(|(key, n)| (key.as_deref(), *n)).collect();
         assert_eq!(rows, [(Some("a"), Some(1)), (Some("b,c"), Some(2)), (None, None), (Some(""), Some(4))]);
