@@ -5,6 +5,9 @@
 
 pub mod aggregate;
 pub mod barrier;
+pub mod key;
 pub mod key_group;
+pub mod preaggregate;
 pub mod table;
 pub mod watermark;
+pub mod window;

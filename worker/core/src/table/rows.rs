@@ -15,6 +15,7 @@ use std::ptr::NonNull;
 pub struct StateRows<'a> {
     states: &'a [NonNull<u8>],
     width: usize,
+    writable: bool,
     table: PhantomData<&'a mut [u8]>,
 }
 
@@ -22,9 +23,17 @@ impl<'a> StateRows<'a> {
     /// # Safety
     /// Every pointer is to the first of `width` initialised bytes that stay valid for reads and writes, and
     /// that nothing else reads or writes, during `'a`. Pointers may repeat.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the table is the caller"))]
     pub(crate) unsafe fn new(states: &'a [NonNull<u8>], width: usize) -> Self {
-        Self { states, width, table: PhantomData }
+        Self { states, width, writable: true, table: PhantomData }
+    }
+
+    /// Rows that are only read: setting a field panics.
+    ///
+    /// # Safety
+    /// Every pointer is to the first of `width` initialised bytes that stay valid for reads, and that nothing
+    /// writes, during `'a`. Pointers may repeat.
+    pub(super) unsafe fn shared(states: &'a [NonNull<u8>], width: usize) -> Self {
+        Self { states, width, writable: false, table: PhantomData }
     }
 
     /// How many rows.
@@ -53,7 +62,7 @@ impl<'a> StateRows<'a> {
             size_of::<T>(),
             self.width
         );
-        StateField { states: self.states, offset, table: PhantomData }
+        StateField { states: self.states, offset, writable: self.writable, table: PhantomData }
     }
 }
 
@@ -62,6 +71,7 @@ impl<'a> StateRows<'a> {
 pub struct StateField<'a, T> {
     states: &'a [NonNull<u8>],
     offset: usize,
+    writable: bool,
     table: PhantomData<&'a mut [T]>,
 }
 
@@ -81,15 +91,19 @@ impl<T: Plain> StateField<'_, T> {
     pub fn get(&self, index: usize) -> T {
         let state = self.states[index];
         // SAFETY: the field lies within the state (checked when it was made), the state is valid and unaliased
-        // (promise of `StateRows::new`), and any bytes make a `T`.
+        // (promise of who made the `StateRows`), and any bytes make a `T`.
         unsafe { state.add(self.offset).cast::<T>().read_unaligned() }
     }
 
     /// Sets the field of row `index`.
+    ///
+    /// # Panics
+    /// If the rows were given for reading.
     #[inline]
     pub fn set(&self, index: usize, value: T) {
+        assert!(self.writable, "rows given for reading are not written to");
         let state = self.states[index];
-        // SAFETY: as in `get`; a `T` has no padding, so the bytes stay initialised.
+        // SAFETY: as in `get`, and the rows may be written; a `T` has no padding, so the bytes stay initialised.
         unsafe { state.add(self.offset).cast::<T>().write_unaligned(value) }
     }
 

@@ -1,0 +1,213 @@
+//! The rows of the tables of a slice in the order (key group, key).
+//!
+//! Owns: how far the scan is; sorting within a key group; which rows belong to the same key.
+//! Never: merges states.
+
+use std::cmp::Ordering;
+use std::ptr::NonNull;
+use std::sync::Arc;
+
+use super::index::Tag;
+use super::row;
+use super::rows::StateRows;
+use super::slice_table::{RowGroup, SliceTable};
+
+/// A scan of one or more tables of the same key groups. The tables cannot change while it exists.
+#[derive(Debug)]
+pub struct OrderedScan<S> {
+    tables: Vec<Arc<SliceTable<S>>>,
+    positions: Vec<usize>,
+    /// Rows of whole key groups, sorted, of which `taken` have been given out.
+    entries: Vec<Entry>,
+    taken: usize,
+    chunk: Vec<ChunkPart>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    /// The first 16 bytes of the key, so that most comparisons need not look at the row.
+    prefix: [u64; 2],
+    row: NonNull<u8>,
+    table: u32,
+    /// Counts distinct keys within the chunk.
+    place: u32,
+}
+
+/// Rows of one table in a chunk, and which of the chunk's keys they belong to.
+#[derive(Debug, Default)]
+struct ChunkPart {
+    places: Vec<u32>,
+    group: RowGroup,
+}
+
+// SAFETY: the pointers are into tables that the scan holds and nobody can change; those may be sent.
+unsafe impl<S: Send + Sync> Send for OrderedScan<S> {}
+
+impl<S> OrderedScan<S> {
+    /// A scan from the first key group on.
+    pub fn new(tables: Vec<Arc<SliceTable<S>>>) -> Self {
+        let chunk = tables.iter().map(|_| ChunkPart::default()).collect();
+        Self { positions: vec![0; tables.len()], tables, entries: Vec::new(), taken: 0, chunk }
+    }
+
+    /// The tables.
+    pub fn into_tables(self) -> Vec<Arc<SliceTable<S>>> {
+        self.tables
+    }
+
+    /// The next keys, at most `keys_max`. None: all were given out.
+    pub fn next_chunk(&mut self, keys_max: usize) -> Option<Chunk<'_, S>> {
+        assert!(keys_max > 0, "a chunk holds at least one key");
+        if self.taken == self.entries.len() {
+            self.load(keys_max);
+        }
+        let len = self.take(keys_max);
+        (len > 0).then_some(Chunk {
+            tables: &self.tables,
+            parts: &self.chunk,
+            entries: &self.entries,
+            end: self.taken,
+            len,
+        })
+    }
+
+    /// Fills `entries` with whole key groups until there are at least `rows_min`, or no more.
+    fn load(&mut self, rows_min: usize) {
+        self.entries.clear();
+        self.taken = 0;
+        let mut groups = Vec::new();
+        while self.entries.len() < rows_min {
+            let next = |table: usize| self.tables[table].index.next(self.positions[table]);
+            let group_of = |tag: Tag| self.tables[0].tags.group(tag);
+            let Some(group) = (0..self.tables.len()).filter_map(|table| Some(group_of(next(table)?.1))).min()
+            else {
+                break;
+            };
+            for table in 0..self.tables.len() {
+                self.load_group(table, group);
+            }
+            groups.push(self.entries.len());
+        }
+        for entry in &mut self.entries {
+            let table = &self.tables[entry.table as usize];
+            // SAFETY: a row of this table, which is shared and so not written.
+            entry.prefix = prefix(unsafe { row::key(entry.row, table.width()) });
+        }
+        let mut start = 0;
+        for end in groups {
+            if end - start > 1 {
+                let tables = &self.tables;
+                self.entries[start..end].sort_unstable_by(|a, b| order(tables, a, b));
+            }
+            start = end;
+        }
+    }
+
+    fn load_group(&mut self, at: usize, group: u32) {
+        let table = &self.tables[at];
+        while let Some((after, tag, id)) = table.index.next(self.positions[at]) {
+            if table.tags.group(tag) != group {
+                break;
+            }
+            let row = table.row(id);
+            super::prefetch(row.as_ptr());
+            super::prefetch(row.as_ptr().wrapping_add(table.width() + 16));
+            self.entries.push(Entry { prefix: [0; 2], row, table: at as u32, place: 0 });
+            self.positions[at] = after;
+        }
+    }
+
+    /// Puts the rows of the next keys, at most `keys_max`, into `chunk`. How many keys.
+    fn take(&mut self, keys_max: usize) -> usize {
+        for part in &mut self.chunk {
+            part.places.clear();
+            part.group.begin();
+        }
+        let mut keys = 0;
+        let mut at = self.taken;
+        while at < self.entries.len() {
+            let same = keys > 0
+                && self.tables.len() > 1
+                && order(&self.tables, &self.entries[at - 1], &self.entries[at]).is_eq();
+            if !same && keys == keys_max {
+                break;
+            }
+            keys += usize::from(!same);
+            let entry = &mut self.entries[at];
+            entry.place = keys as u32 - 1;
+            let part = &mut self.chunk[entry.table as usize];
+            part.places.push(entry.place);
+            part.group.push(entry.row);
+            at += 1;
+        }
+        self.taken = at;
+        keys
+    }
+}
+
+/// Keys in order, and their rows.
+#[derive(Debug)]
+pub struct Chunk<'s, S> {
+    tables: &'s [Arc<SliceTable<S>>],
+    parts: &'s [ChunkPart],
+    entries: &'s [Entry],
+    end: usize,
+    len: usize,
+}
+
+/// The rows of one table in a chunk.
+#[derive(Debug)]
+pub struct Part<'s, S> {
+    /// Which of the chunk's keys each row belongs to, ascending.
+    pub places: &'s [u32],
+    /// The rows.
+    pub rows: StateRows<'s>,
+    /// What they refer to.
+    pub side: &'s S,
+}
+
+impl<'s, S> Chunk<'s, S> {
+    /// How many keys; never 0.
+    pub fn keys_len(&self) -> usize {
+        self.len
+    }
+
+    /// The keys.
+    pub fn keys(&self) -> impl Iterator<Item = &'s [u8]> {
+        let rows: usize = self.parts.iter().map(|part| part.places.len()).sum();
+        let (tables, entries) = (self.tables, &self.entries[self.end - rows..self.end]);
+        let first = |at: usize| at == 0 || entries[at - 1].place != entries[at].place;
+        (0..rows).filter(move |&at| first(at)).map(move |at| {
+            let entry = &entries[at];
+            // SAFETY: a row of this table, which is borrowed and so not written during `'s`.
+            unsafe { row::key(entry.row, tables[entry.table as usize].width()) }
+        })
+    }
+
+    /// The rows, table by table.
+    pub fn parts(&self) -> impl Iterator<Item = Part<'s, S>> {
+        self.tables.iter().zip(self.parts).map(|(table, part)| Part {
+            places: &part.places,
+            // SAFETY: rows of this table, which is borrowed and so not written during `'s`.
+            rows: unsafe { StateRows::shared(part.group.states(), table.width()) },
+            side: table.side(),
+        })
+    }
+}
+
+fn order<S>(tables: &[Arc<SliceTable<S>>], a: &Entry, b: &Entry) -> Ordering {
+    // SAFETY: rows of these tables, which are shared and so not written.
+    let key = |entry: &Entry| unsafe { row::key(entry.row, tables[entry.table as usize].width()) };
+    a.prefix.cmp(&b.prefix).then_with(|| key(a).cmp(key(b)))
+}
+
+fn prefix(key: &[u8]) -> [u64; 2] {
+    let mut bytes = [0; 16];
+    if let Some(first) = key.first_chunk::<16>() {
+        bytes = *first;
+    } else {
+        bytes[..key.len()].copy_from_slice(key);
+    }
+    let word = |at: usize| u64::from_be_bytes(bytes[at..at + 8].try_into().expect("eight bytes"));
+    [word(0), word(8)]
+}

@@ -1,0 +1,296 @@
+//! A table of keys and their states.
+//!
+//! Owns: finding the rows of a group of keys, and adding those that are missing.
+//! Never: looks into a state.
+
+use std::ops::Range;
+use std::ptr::NonNull;
+
+use super::arena::{self, Arena};
+use super::index::{Index, RowId, Tag, Tags};
+use super::pool::Pool;
+use super::row;
+use super::rows::{Selection, StateRows};
+use crate::key::Keys;
+
+/// How many keys are best looked up together: their rows and slots fit the nearest cache.
+pub const GROUP_ROWS: usize = 512;
+
+/// Memory for looking up a group of keys, to be used again for the next.
+#[derive(Debug, Default)]
+pub struct RowGroup {
+    states: Vec<NonNull<u8>>,
+    tags: Vec<Tag>,
+    found: Vec<RowId>,
+}
+
+// SAFETY: between uses the pointers are never followed; in use they are borrowed together with their table.
+unsafe impl Send for RowGroup {}
+
+impl RowGroup {
+    pub(super) fn begin(&mut self) -> &mut Vec<NonNull<u8>> {
+        self.states.clear();
+        &mut self.states
+    }
+
+    pub(super) fn push(&mut self, row: NonNull<u8>) {
+        self.states.push(row);
+    }
+
+    pub(super) fn states(&self) -> &[NonNull<u8>] {
+        &self.states
+    }
+}
+
+/// The rows of one slice. `S` is what states refer to outside of their rows; it moves with the table.
+#[derive(Debug)]
+pub struct SliceTable<S> {
+    pub(super) tags: Tags,
+    pub(super) index: Index,
+    arena: Arena,
+    template: Box<[u8]>,
+    side: S,
+}
+
+impl<S> SliceTable<S> {
+    /// An empty table for keys of these key groups; new states are copies of `template`.
+    pub fn new(key_groups: &Range<u32>, template: &[u8], side: S) -> Self {
+        let tags = Tags::new(key_groups);
+        Self { index: Index::new(&tags), tags, arena: Arena::new(), template: template.into(), side }
+    }
+
+    /// How many keys.
+    pub fn len(&self) -> usize {
+        self.index.keys()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Memory held by rows and index, without `S`.
+    pub fn bytes(&self) -> usize {
+        self.index.bytes() + self.arena.bytes() + size_of::<Self>()
+    }
+
+    /// What states refer to.
+    pub fn side(&self) -> &S {
+        &self.side
+    }
+
+    /// What states refer to.
+    pub fn side_mut(&mut self) -> &mut S {
+        &mut self.side
+    }
+
+    /// Makes room in the index for this many keys.
+    pub fn reserve(&mut self, keys: usize) {
+        self.index.reserve(keys);
+    }
+
+    /// Gives the memory of the rows to other tables.
+    pub fn retire(self, pool: &mut Pool) {
+        self.arena.retire(pool);
+    }
+
+    /// The rows of the selected keys, in their order; missing ones are added.
+    pub fn find_or_insert<'t>(
+        &'t mut self,
+        keys: &Keys,
+        selection: &Selection<'_>,
+        pool: &mut Pool,
+        group: &'t mut RowGroup,
+    ) -> (StateRows<'t>, &'t mut S) {
+        group.tags.clear();
+        match selection {
+            Selection::Range(range) => {
+                let hashes = &keys.hashes[range.clone()];
+                group.tags.extend(hashes.iter().map(|&hash| self.tags.tag(hash)));
+                let first = range.start;
+                self.rows_of(|at| keys.get(first + at), pool, group);
+            }
+            Selection::Indices(indices) => {
+                group.tags.extend(indices.iter().map(|&at| self.tags.tag(keys.hashes[at as usize])));
+                self.rows_of(|at| keys.get(indices[at] as usize), pool, group);
+            }
+        }
+        // SAFETY: `rows_of` found or wrote these rows in this table's arena, which is borrowed exclusively during
+        // `'t`, as is the group that holds the pointers.
+        (unsafe { StateRows::new(&group.states, self.template.len()) }, &mut self.side)
+    }
+
+    /// Up to `rows_max` rows from position `from` of the index on; the rows of the same keys in `into`, where
+    /// missing ones are added; and the position that follows. None: there are no more.
+    pub fn match_rows<'t>(
+        &'t self,
+        from: usize,
+        into: &'t mut Self,
+        pool: &mut Pool,
+        groups: &'t mut [RowGroup; 2],
+    ) -> Option<Matched<'t, S>> {
+        let [own, other] = groups;
+        let after = self.collect(from, GROUP_ROWS, own)?;
+        other.tags.clear();
+        other.tags.extend_from_slice(&own.tags);
+        // SAFETY: `collect` gave rows of this table, which is borrowed.
+        into.rows_of(|at| unsafe { row::key(own.states[at], self.template.len()) }, pool, other);
+        // SAFETY: as in `find_or_insert`.
+        let into_rows = unsafe { StateRows::new(&other.states, into.template.len()) };
+        // SAFETY: rows of this table, which is borrowed and so not written during `'t`.
+        let from_rows = unsafe { StateRows::shared(&own.states, self.template.len()) };
+        Some(Matched {
+            into: into_rows,
+            into_side: &mut into.side,
+            from: from_rows,
+            from_side: &self.side,
+            after,
+        })
+    }
+
+    /// The rows of those of the selected keys that are there, with the places of these keys in the selection.
+    pub fn find<'t>(
+        &'t self,
+        keys: &Keys,
+        selection: &Selection<'_>,
+        group: &'t mut RowGroup,
+    ) -> (Vec<usize>, StateRows<'t>) {
+        let mut places = Vec::new();
+        group.states.clear();
+        for place in 0..selection.len() {
+            let at = selection.get(place);
+            if let Some(row) = self.find_key(self.tags.tag(keys.hashes[at]), keys.get(at)) {
+                places.push(place);
+                group.states.push(row);
+            }
+        }
+        // SAFETY: rows of this table, which is borrowed and so not written during `'t`.
+        (places, unsafe { StateRows::shared(&group.states, self.template.len()) })
+    }
+
+    /// Up to `rows_max` rows in the order of the index, which is that of key groups: their keys by
+    /// [`Listed::key`]. None: there are no more.
+    pub fn list<'t>(&'t self, from: usize, rows_max: usize, group: &'t mut RowGroup) -> Option<Listed<'t>> {
+        let after = self.collect(from, rows_max, group)?;
+        // SAFETY: rows of this table, which is borrowed and so not written during `'t`.
+        let rows = unsafe { StateRows::shared(&group.states, self.template.len()) };
+        Some(Listed { rows, states: &group.states, after })
+    }
+
+    fn collect(&self, from: usize, rows_max: usize, group: &mut RowGroup) -> Option<usize> {
+        group.tags.clear();
+        group.found.clear();
+        let mut after = from;
+        while group.found.len() < rows_max {
+            let Some((next, tag, id)) = self.index.next(after) else { break };
+            super::prefetch(self.arena.address(id));
+            group.tags.push(tag);
+            group.found.push(id);
+            after = next;
+        }
+        group.states.clear();
+        group.states.extend(group.found.iter().map(|&id| self.row(id)));
+        (after > from).then_some(after)
+    }
+
+    /// Fills `group.states` with the row of each tag in `group.tags` and its key.
+    ///
+    /// Three passes, so that memory is waited for once a group and not once a key: slots are on their way before
+    /// the first is looked at, and rows before the first key is compared.
+    #[inline]
+    fn rows_of<'k>(&mut self, key: impl Fn(usize) -> &'k [u8], pool: &mut Pool, group: &mut RowGroup) {
+        for &tag in &group.tags {
+            self.index.prefetch(tag);
+        }
+        group.found.clear();
+        let width = self.template.len();
+        for &tag in &group.tags {
+            let found = self.index.find(tag, self.index.home(tag));
+            let id = found.map_or(RowId(0), |(_, id)| id);
+            let address = self.arena.address(id);
+            super::prefetch(address);
+            super::prefetch(address.wrapping_add(width + 16));
+            group.found.push(id);
+        }
+        group.states.clear();
+        for (at, (&tag, &id)) in group.tags.iter().zip(&group.found).enumerate() {
+            let key = key(at);
+            let row = if id == RowId(0) { None } else { Some(self.row(id)) };
+            // SAFETY: the index gave the id, so it is a row of this arena, written when it was added.
+            let row = match row.filter(|&row| row::same(unsafe { row::key(row, width) }, key)) {
+                Some(row) => row,
+                None => self.find_or_insert_key(tag, key, pool),
+            };
+            group.states.push(row);
+        }
+    }
+
+    #[inline(never)]
+    fn find_or_insert_key(&mut self, tag: Tag, key: &[u8], pool: &mut Pool) -> NonNull<u8> {
+        if let Some(row) = self.find_key(tag, key) {
+            return row;
+        }
+        let id = self.arena.allocate(row::row_bytes(self.template.len(), key), pool);
+        let row = self.row(id);
+        // SAFETY: the arena just gave this room to the row alone.
+        unsafe { row::write(row, &self.template, key) };
+        self.index.insert(tag, id);
+        row
+    }
+
+    fn find_key(&self, tag: Tag, key: &[u8]) -> Option<NonNull<u8>> {
+        let mut position = self.index.home(tag);
+        while let Some((at, id)) = self.index.find(tag, position) {
+            let row = self.row(id);
+            // SAFETY: the index gave the id, so it is a row of this arena, written when it was added.
+            if row::same(unsafe { row::key(row, self.template.len()) }, key) {
+                return Some(row);
+            }
+            position = at + 1;
+        }
+        None
+    }
+
+    #[inline]
+    pub(super) fn row(&self, id: RowId) -> NonNull<u8> {
+        arena::row(self.arena.address(id))
+    }
+
+    pub(super) fn width(&self) -> usize {
+        self.template.len()
+    }
+}
+
+/// Rows of one table and the rows of the same keys in another.
+#[derive(Debug)]
+pub struct Matched<'t, S> {
+    /// The rows that may change.
+    pub into: StateRows<'t>,
+    /// What they refer to.
+    pub into_side: &'t mut S,
+    /// The rows to read.
+    pub from: StateRows<'t>,
+    /// What they refer to.
+    pub from_side: &'t S,
+    /// Where to go on.
+    pub after: usize,
+}
+
+/// Rows in the order of key groups.
+#[derive(Debug)]
+pub struct Listed<'t> {
+    /// The states.
+    pub rows: StateRows<'t>,
+    states: &'t [NonNull<u8>],
+    /// Where to go on.
+    pub after: usize,
+}
+
+impl<'t> Listed<'t> {
+    /// The keys of the rows.
+    pub fn keys(&self) -> impl Iterator<Item = &'t [u8]> {
+        let width = self.rows.width();
+        // SAFETY: `SliceTable::list` took these rows from the table that is borrowed during `'t`.
+        self.states.iter().map(move |&row| unsafe { row::key(row, width) })
+    }
+}

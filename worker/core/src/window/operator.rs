@@ -1,0 +1,260 @@
+//! The window operator of a slot.
+//!
+//! Owns: the open slices, the watermark they obey, and the results that are due.
+//! Never: loses a row: each is in a slice, late, or an error.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::ops::Range;
+
+use arrow::array::RecordBatch;
+use arrow::compute::concat_batches;
+use hashbrown::HashSet;
+
+use super::divide::Rule;
+use super::firing::Results;
+use super::slice::{Adding, Side, Slice, add_partials, add_rows};
+use super::{Division, Frozen, KeyedRows, Partials, WindowError, WindowSpec};
+use crate::aggregate::Aggregates;
+use crate::table::{OrderedScan, Pool, RowGroup, Selection, SliceTable};
+
+/// How many keys at once when results must go into memory before rows can go on.
+const DRAIN_ROWS: usize = 8192;
+
+/// The windows of the keys of some key groups.
+#[derive(Debug)]
+pub struct WindowOperator {
+    rule: Rule,
+    aggregates: Aggregates,
+    template: Vec<u8>,
+    key_groups: Range<u32>,
+    slices: BTreeMap<i64, Slice>,
+    /// Slices whose results are due, in order. The first may be under way.
+    pending: VecDeque<i64>,
+    firing: Option<OrderedScan<Side>>,
+    /// Results that come before those of pending slices.
+    ready: VecDeque<RecordBatch>,
+    results: Results,
+    division: Division,
+    pool: Pool,
+    group: RowGroup,
+    fired_windows: u64,
+    /// Keys of the slice that closed last: the next one will have about as many.
+    keys_expected: usize,
+}
+
+/// What an operator holds.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct WindowStats {
+    /// Windows with state.
+    pub open_windows: usize,
+    /// Keys of all of them; a key counts once for each base or delta it is in.
+    pub keys: usize,
+    /// Memory of tables, and of free blocks that wait for the next.
+    pub state_bytes: usize,
+    /// Windows whose results were all handed out, first firings only.
+    pub fired_windows: u64,
+}
+
+impl WindowOperator {
+    /// An operator for keys of these key groups.
+    pub fn new(spec: &WindowSpec, key_groups: Range<u32>) -> Result<Self, WindowError> {
+        assert!(spec.allowed_lateness_ms >= 0, "allowed lateness is not negative");
+        let aggregates = Aggregates::new(&spec.aggregates)?;
+        let mut template = vec![0; aggregates.row_width()];
+        aggregates.init(&mut template);
+        let rule = Rule {
+            tumbling: spec.tumbling,
+            allowed_lateness_ms: spec.allowed_lateness_ms,
+            watermark: i64::MIN,
+        };
+        Ok(Self {
+            rule,
+            results: Results::new(spec, &template)?,
+            aggregates,
+            template,
+            key_groups,
+            slices: BTreeMap::new(),
+            pending: VecDeque::new(),
+            firing: None,
+            ready: VecDeque::new(),
+            division: Division::default(),
+            pool: Pool::default(),
+            group: RowGroup::default(),
+            fired_windows: 0,
+            keys_expected: 0,
+        })
+    }
+
+    /// Adds rows that arrived under the current watermark. Indices of late ones, which change nothing, are appended to
+    /// `late` in order. A row of a window that has fired but is not closed gives an updated result.
+    pub fn on_rows(&mut self, rows: &KeyedRows, late: &mut Vec<u32>) -> Result<(), WindowError> {
+        if rows.is_empty() {
+            return Ok(());
+        }
+        if let Some(end) = Division::only_slice(&self.rule, &rows.event_time) {
+            self.update(end, rows, Selection::Range(0..rows.len()));
+            return Ok(());
+        }
+        let mut division = std::mem::take(&mut self.division);
+        division.divide(&self.rule, &rows.event_time, late);
+        for (end, indices) in division.slices() {
+            self.update(*end, rows, Selection::Indices(indices));
+        }
+        let updated = self.update_fired(rows, division.fired());
+        self.division = division;
+        updated
+    }
+
+    /// Adds partial states of rows that cannot be late.
+    ///
+    /// # Panics
+    /// If their slice has fired.
+    pub fn on_partials(&mut self, partials: &Partials) -> Result<(), WindowError> {
+        let end = partials.slice_end;
+        assert!(
+            !self.rule.has_fired(end),
+            "partial states for the window that ended at {end}, which has fired"
+        );
+        self.add(end, partials.rows, |delta, with| add_partials(delta, partials, with));
+        Ok(())
+    }
+
+    /// Time has come this far: windows that are over become due, and those past the allowed lateness are closed.
+    ///
+    /// # Panics
+    /// If the watermark goes back.
+    pub fn on_watermark(&mut self, watermark: i64) {
+        assert!(
+            self.rule.watermark <= watermark,
+            "watermarks only grow: {} then {watermark}",
+            self.rule.watermark
+        );
+        self.rule.watermark = watermark;
+        let mut closed = Vec::new();
+        for (&end, slice) in &mut self.slices {
+            if !self.rule.has_fired(end) {
+                break;
+            }
+            if !slice.fired {
+                slice.fired = true;
+                self.pending.push_back(end);
+            } else if self.rule.is_closed(end) && !self.pending.contains(&end) {
+                closed.push(end);
+            }
+        }
+        closed.into_iter().for_each(|end| self.close(end));
+    }
+
+    /// Whether [`poll_results`](Self::poll_results) has something to give.
+    pub fn has_pending(&self) -> bool {
+        !self.ready.is_empty() || !self.pending.is_empty()
+    }
+
+    /// The next results, at most `rows_max`, in the order (window end, key group, key): key columns (`key_0`…),
+    /// `window_start`, `window_end`, aggregates. None: nothing is due.
+    pub fn poll_results(&mut self, rows_max: usize) -> Result<Option<RecordBatch>, WindowError> {
+        let Some(mut batch) = self.ready.pop_front() else { return self.fire(rows_max) };
+        if batch.num_rows() > rows_max {
+            self.ready.push_front(batch.slice(rows_max, batch.num_rows() - rows_max));
+            batch = batch.slice(0, rows_max);
+        }
+        Ok(Some(batch))
+    }
+
+    /// Ends all deltas and gives them out; they stay part of the state. New ones begin with the next rows.
+    pub fn freeze(&mut self) -> Frozen {
+        let mut frozen = Frozen::default();
+        for (&end, slice) in &mut self.slices {
+            frozen.add(end, slice);
+        }
+        frozen
+    }
+
+    /// Folds deltas into their bases. Those of a slice that is firing are left as they are.
+    pub fn fold(&mut self, frozen: Frozen) {
+        let firing = self.pending.front().copied().filter(|_| self.firing.is_some());
+        let mut groups = Default::default();
+        for end in frozen.release().into_iter().filter(|&end| firing != Some(end)) {
+            if let Some(slice) = self.slices.get_mut(&end) {
+                slice.fold(&self.aggregates, &mut self.pool, &mut groups);
+            }
+        }
+    }
+
+    /// What the operator holds.
+    pub fn stats(&self) -> WindowStats {
+        WindowStats {
+            open_windows: self.slices.len(),
+            keys: self.slices.values().map(Slice::keys).sum(),
+            state_bytes: self.slices.values().map(Slice::bytes).sum::<usize>() + self.pool.bytes(),
+            fired_windows: self.fired_windows,
+        }
+    }
+
+    fn update(&mut self, end: i64, rows: &KeyedRows, selection: Selection<'_>) {
+        self.add(end, selection.len() as u64, |delta, with| add_rows(delta, rows, &selection, with));
+    }
+
+    fn add(&mut self, end: i64, rows: u64, add: impl FnOnce(&mut SliceTable<Side>, Adding<'_>)) {
+        let slice = self.slices.entry(end).or_default();
+        slice.rows += rows;
+        let delta = slice.delta(|| SliceTable::new(&self.key_groups, &self.template, Side::default()));
+        let with = Adding { aggregates: &self.aggregates, pool: &mut self.pool, group: &mut self.group };
+        add(delta, with);
+        // A window that has come this far is one like the last, not one of stragglers with a few keys.
+        if delta.len() > self.keys_expected / 16 {
+            delta.reserve(self.keys_expected);
+        }
+    }
+
+    /// Adds rows to windows that have fired: each gives an updated result, in their order.
+    fn update_fired(&mut self, rows: &KeyedRows, fired: &[(i64, u32)]) -> Result<(), WindowError> {
+        if fired.is_empty() {
+            return Ok(());
+        }
+        while let Some(batch) = self.fire(DRAIN_ROWS)? {
+            self.ready.push_back(batch);
+        }
+        let mut updates = Vec::new();
+        let mut rest = fired;
+        while let Some(&(end, _)) = rest.first() {
+            let mut seen = HashSet::new();
+            let new = |&&(other, row): &&(i64, u32)| other == end && seen.insert(rows.keys.get(row as usize));
+            let run: Vec<u32> = rest.iter().take_while(new).map(|&(_, row)| row).collect();
+            rest = &rest[run.len()..];
+            self.update(end, rows, Selection::Indices(&run));
+            self.slices.get_mut(&end).expect("a row was just added").fired = true;
+            let slice = (end, self.slices[&end].layers());
+            updates.push(self.results.of_keys(&self.aggregates, slice, &rows.keys, &run)?);
+        }
+        let updates = concat_batches(self.results.schema(), &updates);
+        self.ready.push_back(updates.expect("results have one schema"));
+        Ok(())
+    }
+
+    fn fire(&mut self, rows_max: usize) -> Result<Option<RecordBatch>, WindowError> {
+        while let Some(&end) = self.pending.front() {
+            let firing = self.firing.get_or_insert_with(|| {
+                let slice = &self.slices[&end];
+                slice.check_rows(end);
+                OrderedScan::new(slice.layers().to_vec())
+            });
+            if let Some(chunk) = firing.next_chunk(rows_max) {
+                return self.results.of_chunk(&self.aggregates, end, &chunk).map(Some);
+            }
+            self.firing = None;
+            self.pending.pop_front();
+            self.fired_windows += 1;
+            if self.rule.is_closed(end) {
+                self.close(end);
+            }
+        }
+        Ok(None)
+    }
+
+    fn close(&mut self, end: i64) {
+        let slice = self.slices.remove(&end).expect("a slice is closed once");
+        self.keys_expected = slice.keys();
+        slice.retire(&mut self.pool);
+    }
+}
