@@ -1,0 +1,114 @@
+//! What can be written on the command line.
+//!
+//! Owns: options, their defaults and ranges, help with examples, the exit codes in words.
+//! Never: acts.
+
+use std::path::PathBuf;
+
+use clap::builder::RangedU64ValueParser;
+use clap::{Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0    done: the input is read to its end, or the reader of standard output has seen enough
+  1    the job failed; the last line on standard error says why and what to do
+  2    the command line or the manifest has mistakes; all of them are printed
+  130  stopped by Ctrl-C: complete up to its last epoch, nothing fired early (at once at the second Ctrl-C)
+  143  the same by SIGTERM";
+
+const RUN_EXAMPLES: &str = "\
+Examples:
+  streamjob run job.yaml                                run to the end of the input, or until Ctrl-C
+  streamjob run job.yaml --admin 127.0.0.1:8080         with /metrics and /healthz
+  streamjob run job.yaml --log-format json 2> job.log   logs for machines";
+
+const VALIDATE_EXAMPLES: &str = "\
+Examples:
+  streamjob validate job.yaml      prints every mistake with line, field and remedy
+  streamjob validate jobs/*.yaml   checks them all, in one go";
+
+const EXPLAIN_EXAMPLES: &str = "\
+Examples:
+  streamjob explain job.yaml       operators, their columns and types, what is read from the input";
+
+const COMPLETIONS_EXAMPLES: &str = "\
+Examples:
+  streamjob completions bash > ~/.local/share/bash-completion/completions/streamjob
+  streamjob completions zsh > ~/.zfunc/_streamjob
+  streamjob completions fish > ~/.config/fish/completions/streamjob.fish";
+
+/// Keyed, windowed stream processing, described by a manifest.
+#[derive(Debug, Parser)]
+#[command(name = "streamjob", version, after_help = EXIT_CODES)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Run a job on this machine
+    #[command(after_help = RUN_EXAMPLES)]
+    Run(RunArgs),
+    /// Check manifests, and print everything that is wrong with them
+    #[command(after_help = VALIDATE_EXAMPLES)]
+    Validate(ValidateArgs),
+    /// Show what a job would do
+    #[command(after_help = EXPLAIN_EXAMPLES)]
+    Explain(ExplainArgs),
+    /// Print completions for a shell
+    #[command(after_help = COMPLETIONS_EXAMPLES)]
+    Completions(CompletionsArgs),
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct RunArgs {
+    /// The job's YAML; relative paths in it are relative to it
+    pub(super) manifest: PathBuf,
+
+    /// Serve /metrics (Prometheus) and /healthz here; with port 0 on any free port, which is logged
+    #[arg(long, value_name = "HOST:PORT")]
+    pub(super) admin: Option<String>,
+
+    /// What is logged: error, warn, info, debug, trace, or filters such as streamjob_worker=debug [default: RUST_LOG or info]
+    #[arg(long, value_name = "FILTER")]
+    pub(super) log: Option<String>,
+
+    /// How logs are written to standard error
+    #[arg(long, value_enum, default_value_t = LogFormat::Text)]
+    pub(super) log_format: LogFormat,
+
+    /// Rows that are read at once. For tests: results do not depend on it
+    #[arg(long, hide = true, default_value_t = 8_192, value_parser = RangedU64ValueParser::<usize>::new().range(1..=65_536))]
+    pub(super) batch_rows: usize,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct ValidateArgs {
+    /// The manifests
+    #[arg(required = true)]
+    pub(super) manifests: Vec<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct ExplainArgs {
+    /// The job's YAML
+    pub(super) manifest: PathBuf,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct CompletionsArgs {
+    /// For which shell
+    #[arg(value_enum)]
+    pub(super) shell: Shell,
+}
+
+/// How logs are written.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub(super) enum LogFormat {
+    /// Lines for people
+    Text,
+    /// One JSON object a line
+    Json,
+}

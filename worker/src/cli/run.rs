@@ -1,0 +1,122 @@
+//! `streamjob run`: a job on this machine, to its end.
+//!
+//! Owns: the order of starting and ending: logs, manifest, input, signals, admin server, progress, job, summary.
+//! Never: touches a row.
+
+use std::io::IsTerminal;
+use std::sync::Arc;
+use std::time::Instant;
+
+use streamjob_plan::{Plan, SinkKind};
+use thiserror::Error;
+use tracing::{error, info};
+use uuid::Uuid;
+
+use super::Exit;
+use super::args::{LogFormat, RunArgs};
+use super::signals::Signals;
+use super::{logs, manifest};
+use crate::admin::{Admin, AdminError};
+use crate::metrics::JobMetrics;
+use crate::pipeline::clock::{Clock, SystemClock};
+use crate::progress::{Display, Progress, Screen, Summary, Usage};
+use crate::runtime::{self, Ending, Input, Job, Options, RunError, StopFlag};
+
+/// Why a job ended early.
+#[derive(Debug, Error)]
+enum Failure {
+    #[error(transparent)]
+    Job(#[from] RunError),
+    #[error(transparent)]
+    Admin(#[from] AdminError),
+    #[error("cannot start a thread beside the job: {0}; raise the limit of threads or end other programs")]
+    Thread(#[from] std::io::Error),
+}
+
+/// Runs a job and says how it went.
+pub(super) fn run(args: &RunArgs) -> Exit {
+    let screen = Screen::new();
+    if let Err(error) = logs::start(args.log.as_deref(), args.log_format, screen.clone()) {
+        eprintln!(
+            "the log filter cannot be read: {error}; write `--log info` or `--log streamjob_worker=debug`"
+        );
+        return Exit::Mistake;
+    }
+    let plan = match manifest::compile(&args.manifest) {
+        Ok(plan) => plan,
+        Err(mistakes) => {
+            eprintln!("{mistakes}");
+            return Exit::Mistake;
+        }
+    };
+    match run_plan(plan, args, screen) {
+        Ok(exit) => exit,
+        Err(Failure::Job(RunError::Sink(error))) if error.is_clean_stop() => {
+            info!(reason = %error, "stopped");
+            Exit::Done
+        }
+        Err(failure) => {
+            error!("{failure}");
+            Exit::Failed
+        }
+    }
+}
+
+fn run_plan(plan: Plan, args: &RunArgs, screen: Screen) -> Result<Exit, Failure> {
+    let started = Instant::now();
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let partitions = runtime::inputs(&plan, &clock)?;
+    let metrics = Arc::new(JobMetrics::new(&plan.job, plan.parallelism, names(&partitions)));
+    let stop = StopFlag::default();
+    let signals = Signals::watch({
+        let stop = stop.clone();
+        move || stop.set()
+    })?;
+    let admin =
+        args.admin.as_deref().map(|address| Admin::start(address, Arc::clone(&metrics))).transpose()?;
+    let progress = Progress::start(Arc::clone(&metrics), display(&plan, args, screen))?;
+    let run_id = Uuid::new_v4().simple().to_string();
+    info!(
+        job = plan.job,
+        run = run_id,
+        slots = plan.parallelism,
+        partitions = partitions.len(),
+        batch_rows = args.batch_rows,
+        admin = admin.as_ref().map(|admin| admin.address().to_string()),
+        "started"
+    );
+    let options = Options { batch_rows: args.batch_rows, ..Options::default() };
+    let job = Job { plan, partitions, options, run_id, metrics: Arc::clone(&metrics), clock, stop };
+    let ending = job.run();
+    progress.stop();
+    let summary = Summary::of(&metrics, started.elapsed(), Usage::now());
+    match args.log_format {
+        LogFormat::Text => eprintln!("{summary}"),
+        LogFormat::Json => summary.log(),
+    }
+    Ok(match ending? {
+        Ending::Finished => Exit::Done,
+        Ending::Stopped => signals.received().map_or(Exit::Done, Exit::Stopped),
+    })
+}
+
+fn names(partitions: &[Input]) -> Vec<String> {
+    partitions.iter().map(|partition| partition.name.clone()).collect()
+}
+
+/// A live block for people who watch; not where rows would run through it.
+fn display(plan: &Plan, args: &RunArgs, screen: Screen) -> Display {
+    let rows_on_screen = match plan.sink.kind {
+        SinkKind::Stdout => std::io::stdout().is_terminal(),
+        SinkKind::Files { .. } | SinkKind::Blackhole => false,
+    };
+    let text = match args.log_format {
+        LogFormat::Text => true,
+        LogFormat::Json => false,
+    };
+    if text && std::io::stderr().is_terminal() && !rows_on_screen {
+        Display::Live(screen)
+    } else {
+        Display::Lines
+    }
+}
