@@ -6,6 +6,8 @@
 #![forbid(unsafe_code)]
 
 pub mod admin;
+pub mod cli;
 pub mod metrics;
 pub mod pipeline;
 pub mod progress;
+pub mod runtime;

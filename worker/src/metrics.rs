@@ -21,6 +21,8 @@ pub struct JobMetrics {
     pub partitions: Vec<CachePadded<PartitionMetrics>>,
     /// The newest epoch whose output is published; 0 before the first.
     pub epochs_published: AtomicU64,
+    /// From the start of the process's clock to the first rows that went into windows; 0 before them.
+    pub first_rows_nanos: AtomicU64,
     phase: AtomicU8,
 }
 
@@ -45,6 +47,8 @@ pub struct SlotMetrics {
     pub blocked_nanos: AtomicU64,
     /// Time spent waiting for input.
     pub idle_nanos: AtomicU64,
+    /// The longest time between two batches while there was input to read.
+    pub longest_gap_nanos: AtomicU64,
     /// Gauge: windows that hold rows and have not closed.
     pub open_windows: AtomicU64,
     /// Gauge: keys over all open windows.
@@ -108,6 +112,7 @@ impl JobMetrics {
                 .map(|name| CachePadded::new(PartitionMetrics::new(name)))
                 .collect(),
             epochs_published: AtomicU64::new(0),
+            first_rows_nanos: AtomicU64::new(0),
             phase: AtomicU8::new(Phase::Starting as u8),
         }
     }

@@ -1,0 +1,139 @@
+//! The source side of a slot: which of its partitions is read next, and which of them are idle or finished.
+//!
+//! Owns: the readers of a slot's partitions, their time and status.
+//! Never: decodes, transforms or sends.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use streamjob_core::watermark::{PartitionWatermark, Status};
+
+use super::wiring::Input;
+use crate::pipeline::records::{DecodedRows, PartitionReader, Read, SourceError};
+use crate::pipeline::transform::PartitionTime;
+
+/// How many partitions of a slot are open at once; the others hold time back until it is their turn.
+const OPEN_MAX: usize = 64;
+
+/// The partitions of one slot.
+pub struct Intake {
+    unopened: VecDeque<(u32, Input)>,
+    open: Vec<OpenPartition>,
+    bound_ms: i64,
+    idle_timeout: Option<Duration>,
+    rows_max: usize,
+}
+
+/// A partition that is being read.
+pub struct OpenPartition {
+    /// Reads it.
+    pub reader: Box<dyn PartitionReader>,
+    /// Its id and watermark.
+    pub time: PartitionTime,
+    /// Active or idle; a finished partition is dropped.
+    pub status: Status,
+    not_before: Option<Duration>,
+    waiting: Duration,
+    waited_at: Option<Duration>,
+}
+
+/// What one look at the partitions brought.
+pub enum Taken<'a> {
+    /// A batch of rows, and the partition it is from. It was idle before if its status says so.
+    Rows(&'a mut OpenPartition, DecodedRows),
+    /// A partition has nothing new for too long.
+    Idle(u32),
+    /// A partition has ended.
+    Finished(u32),
+    /// Nothing before this long.
+    Wait(Duration),
+    /// All partitions have ended.
+    End,
+}
+
+impl Intake {
+    /// The partitions of a slot, with their ids, in the order in which they are opened.
+    pub fn new(
+        partitions: Vec<(u32, Input)>,
+        event_time: &streamjob_plan::EventTimePlan,
+        rows_max: usize,
+    ) -> Self {
+        let idle = event_time.idle_timeout_ms;
+        Self {
+            unopened: partitions.into(),
+            open: Vec::new(),
+            bound_ms: event_time.max_out_of_orderness_ms,
+            idle_timeout: (idle > 0).then(|| Duration::from_millis(idle.unsigned_abs())),
+            rows_max,
+        }
+    }
+
+    /// Reads from the partition with the lowest watermark that has something. `blocked` says that the slot could not
+    /// read since the last call: that time does not make a partition idle.
+    pub fn take(&mut self, now: Duration, blocked: bool) -> Result<Taken<'_>, SourceError> {
+        self.open_more()?;
+        let Some(index) = self.lowest_ready(now) else { return Ok(self.nothing_ready(now)) };
+        let partition = &mut self.open[index];
+        match partition.reader.read(self.rows_max)? {
+            Read::Rows(rows) => {
+                let partition = &mut self.open[index];
+                (partition.not_before, partition.waited_at) = (None, None);
+                partition.waiting = Duration::ZERO;
+                Ok(Taken::Rows(partition, rows))
+            }
+            Read::End => Ok(Taken::Finished(self.open.swap_remove(index).time.id)),
+            Read::Wait(pause) => Ok(self.on_wait(index, pause, now, blocked)),
+        }
+    }
+
+    fn on_wait(&mut self, index: usize, pause: Duration, now: Duration, blocked: bool) -> Taken<'_> {
+        let partition = &mut self.open[index];
+        partition.not_before = Some(now + pause);
+        if let (Some(since), false) = (partition.waited_at, blocked) {
+            partition.waiting += now.saturating_sub(since);
+        }
+        partition.waited_at = Some(now);
+        let timed_out = self.idle_timeout.is_some_and(|timeout| partition.waiting >= timeout);
+        if timed_out && partition.status == Status::Active {
+            partition.status = Status::Idle;
+            return Taken::Idle(partition.time.id);
+        }
+        self.nothing_ready(now)
+    }
+
+    fn open_more(&mut self) -> Result<(), SourceError> {
+        while self.open.len() < OPEN_MAX
+            && let Some((id, partition)) = self.unopened.pop_front()
+        {
+            self.open.push(OpenPartition {
+                reader: (partition.open)()?,
+                time: PartitionTime { id, watermark: PartitionWatermark::new(self.bound_ms) },
+                status: Status::Active,
+                not_before: None,
+                waiting: Duration::ZERO,
+                waited_at: None,
+            });
+        }
+        Ok(())
+    }
+
+    fn lowest_ready(&self, now: Duration) -> Option<usize> {
+        let ready = |partition: &OpenPartition| partition.not_before.is_none_or(|at| at <= now);
+        let open = self.open.iter().enumerate().filter(|(_, partition)| ready(partition));
+        open.min_by_key(|(_, partition)| (partition.time.watermark.current(), partition.time.id)).map(|(i, _)| i)
+    }
+
+    fn nothing_ready(&self, now: Duration) -> Taken<'_> {
+        let next = self.open.iter().filter_map(|partition| partition.not_before).min();
+        match next {
+            Some(at) => Taken::Wait(at.saturating_sub(now)),
+            None if self.open.is_empty() => Taken::End,
+            None => Taken::Wait(Duration::ZERO),
+        }
+    }
+
+    /// Whether a partition is active; finished ones are not.
+    pub fn is_active(&self, id: u32) -> bool {
+        self.open.iter().any(|partition| partition.time.id == id && partition.status == Status::Active)
+    }
+}
