@@ -4,4 +4,5 @@
 //! Never: tests what a crate can test alone.
 
 mod examples;
+mod pipeline;
 mod tidy;

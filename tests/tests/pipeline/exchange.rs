@@ -1,0 +1,89 @@
+//! What holds between slots whatever the sizes of batches and queues.
+//!
+//! Owns: the same job at many parallelisms, with hot keys and queues of one batch.
+//! Never: measures speed.
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+use streamjob_tests::inside;
+use streamjob_tests::job::JobFolder;
+use streamjob_worker::runtime::{Ending, Options, StopFlag};
+
+fn manifest(parallelism: u32, key: &str) -> String {
+    format!(
+        r#"
+apiVersion: streamjob.dev/v1alpha1
+kind: StreamJob
+metadata: {{name: exchange}}
+spec:
+  parallelism: {parallelism}
+  pipeline:
+    source:
+      generator:
+        seed: 7
+        partitions: 5
+        rows: 60000
+        columns:
+          - {{name: key, {key}}}
+          - {{name: value, uniform: {{min: -1000, max: 1000}}}}
+          - {{name: ts, timestamp: {{start: "2026-01-01T00:00:00Z", rowsPerSecond: 1000, disorder: 2s}}}}
+    eventTime: {{field: ts, maxOutOfOrderness: 2s}}
+    keyBy: [key]
+    window: {{tumbling: {{size: 7s, offset: 1s}}}}
+    aggregates:
+      - {{name: rows, function: Count}}
+      - {{name: total, function: Sum, field: value}}
+      - {{name: least, function: Min, field: value}}
+      - {{name: different, function: CountDistinct, field: value}}
+      - {{name: first, function: First, field: value}}
+      - {{name: last, function: Last, field: value}}
+    sink: {{files: {{url: out}}}}
+"#
+    )
+}
+
+/// Rows as text, counted: the order between slots is free.
+fn outcome(parallelism: u32, key: &str, options: Options) -> Result<BTreeMap<String, usize>> {
+    let folder = JobFolder::new("")?;
+    let plan = inside::plan(&manifest(parallelism, key), folder.path())?;
+    let ran = inside::run(plan, options, StopFlag::default())?;
+    assert_eq!(ran.ending, Ending::Finished);
+    assert_eq!(ran.metrics.sum(|slot| &slot.rows_in), 60_000);
+    assert_eq!(ran.metrics.sum(|slot| &slot.late), 0, "nothing is later than the disorder");
+    let mut rows = BTreeMap::new();
+    for row in folder.rows("out")? {
+        *rows.entry(row.to_string()).or_default() += 1;
+    }
+    Ok(rows)
+}
+
+const MANY_KEYS: &str = r#"uniform: {min: 0, max: 5000, prefix: "k"}"#;
+const ONE_KEY: &str = r#"uniform: {min: 0, max: 0, prefix: "hot"}"#;
+
+#[test]
+fn every_parallelism_and_batch_size_gives_the_same_rows() -> Result<()> {
+    let expected = outcome(1, MANY_KEYS, Options::default())?;
+    assert!(expected.len() > 5_000, "{} result rows", expected.len());
+    for (parallelism, batch_rows) in [(2, 8_192), (3, 100), (7, 1_000), (4, 1)] {
+        let options = Options { batch_rows, ..Options::default() };
+
+        let rows = outcome(parallelism, MANY_KEYS, options)?;
+
+        assert!(rows == expected, "parallelism {parallelism}, batches of {batch_rows}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_hot_key_and_queues_of_one_batch_neither_lose_rows_nor_lock_up() -> Result<()> {
+    let expected = outcome(1, ONE_KEY, Options::default())?;
+    for parallelism in [2, 4] {
+        let options = Options { batch_rows: 64, queue_bytes: 1, preaggregate_bytes: 0, ..Options::default() };
+
+        let rows = outcome(parallelism, ONE_KEY, options)?;
+
+        assert!(rows == expected, "parallelism {parallelism}");
+    }
+    Ok(())
+}

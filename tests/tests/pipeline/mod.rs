@@ -1,0 +1,7 @@
+//! Whole jobs, through the command line or inside the test's process.
+//!
+//! Owns: what a user sees of the pipeline.
+//! Never: looks at a stage alone.
+
+mod conformance;
+mod exchange;
