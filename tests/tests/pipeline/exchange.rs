@@ -59,7 +59,7 @@ fn outcome(parallelism: u32, key: &str, options: Options) -> Result<BTreeMap<Str
 }
 
 const MANY_KEYS: &str = r#"uniform: {min: 0, max: 5000, prefix: "k"}"#;
-const ONE_KEY: &str = r#"uniform: {min: 0, max: 0, prefix: "hot"}"#;
+const ONE_KEY: &str = "choice: {values: [hot]}";
 
 #[test]
 fn every_parallelism_and_batch_size_gives_the_same_rows() -> Result<()> {

@@ -345,6 +345,7 @@ impl Slot {
             return false;
         }
         state.drained = true;
+        self.count_window();
         // Without a coordinator an exit is on its way.
         let _gone = self.events.send(Event::Drained { slot: self.id });
         true
