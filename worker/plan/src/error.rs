@@ -3,44 +3,29 @@
 //! Owns: the mistakes that compiling finds, and the nearest known name.
 //! Never: decides what is a mistake.
 
-use std::fmt;
+use streamjob_crds::FieldError;
 
-/// One mistake in a manifest.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct PlanError {
-    /// Where it is, such as `spec.pipeline.transforms[1].where`.
-    pub field: String,
-    /// The value, what is wrong with it and what to write instead.
-    pub message: String,
-}
-
-impl fmt::Display for PlanError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.field, self.message)
-    }
-}
-
-/// Why a manifest does not compile. At least one mistake; printed one a line.
+/// Why a job does not compile. At least one mistake, in the order of the manifest; printed one a line.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("{}", lines(.0))]
-pub struct PlanErrors(pub Vec<PlanError>);
+pub struct PlanErrors(pub Vec<FieldError>);
 
-fn lines(errors: &[PlanError]) -> String {
-    errors.iter().map(PlanError::to_string).collect::<Vec<_>>().join("\n")
+fn lines(errors: &[FieldError]) -> String {
+    errors.iter().map(FieldError::to_string).collect::<Vec<_>>().join("\n")
 }
 
 /// The mistakes found so far.
 #[derive(Debug, Default)]
-pub(crate) struct Problems(Vec<PlanError>);
+pub(crate) struct Problems(Vec<FieldError>);
 
 impl Problems {
-    pub(crate) fn add(&mut self, field: impl Into<String>, message: impl Into<String>) {
-        self.0.push(PlanError { field: field.into(), message: message.into() });
+    pub(crate) fn add(&mut self, path: impl Into<String>, message: impl Into<String>) {
+        self.0.push(FieldError::new(path, message));
     }
 
     /// The value of a result; its error is noted.
-    pub(crate) fn keep<T>(&mut self, field: &str, result: Result<T, String>) -> Option<T> {
-        result.map_err(|message| self.add(field, message)).ok()
+    pub(crate) fn keep<T>(&mut self, path: &str, result: Result<T, String>) -> Option<T> {
+        result.map_err(|message| self.add(path, message)).ok()
     }
 
     pub(crate) fn finish(self) -> Result<(), PlanErrors> {
@@ -51,16 +36,15 @@ impl Problems {
 /// The known name that `written` was probably meant to be.
 pub(crate) fn nearest<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let lower = written.to_lowercase();
-    let distance = |name: &str| strsim::damerau_levenshtein(&name.to_lowercase(), &lower);
-    let (name, distance) = known.into_iter().map(|name| (name, distance(name))).min_by_key(|(_, d)| *d)?;
-    (distance <= 1.max(written.chars().count() / 3)).then_some(name)
+    let distance = |name: &str| strsim::osa_distance(&name.to_lowercase(), &lower);
+    let candidates = known.into_iter().map(|name| (distance(name), name));
+    let (distance, name) = candidates.min()?;
+    (distance <= (written.chars().count() + 1) / 3).then_some(name)
 }
 
 /// The sentence for a column that does not exist.
-pub(crate) fn unknown_column<'a>(name: &str, known: impl IntoIterator<Item = &'a str> + Clone) -> String {
-    let names = known.clone().into_iter().collect::<Vec<_>>().join(", ");
-    match nearest(name, known) {
-        Some(near) => format!("there is no column `{name}` here; did you mean `{near}`? (columns: {names})"),
-        None => format!("there is no column `{name}` here; the columns are {names}"),
-    }
+pub(crate) fn unknown_column(name: &str, known: &[&str]) -> String {
+    let meant = nearest(name, known.iter().copied());
+    let hint = meant.map_or_else(|| ";".to_owned(), |near| format!("; did you mean `{near}`?"));
+    format!("unknown column `{name}`{hint} known: {}", known.join(", "))
 }

@@ -3,6 +3,9 @@
 //! Owns: the event-time column or expression, and what makes a row's time unusable.
 //! Never: looks at a watermark.
 
+#[cfg(test)]
+mod tests;
+
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::buffer::{NullBuffer, ScalarBuffer};
 use arrow::datatypes::{
@@ -37,6 +40,7 @@ pub struct EventTimes {
 
 impl EventTimeExpr {
     /// The error says why values of the expression's type are no event times.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the enum is Arrow's")]
     pub(crate) fn check(output: &DataType, is_column: bool) -> Result<(), String> {
         match output {
             DataType::Timestamp(_, _) | DataType::Date32 | DataType::Int64 => Ok(()),
@@ -48,7 +52,7 @@ impl EventTimeExpr {
                 .to_owned()),
             other => Err(format!(
                 "{} is not an instant; it must be a timestamp, a Date or Int64 (epoch milliseconds)",
-                types::name(other)
+                types::a(other)
             )),
         }
     }
@@ -60,10 +64,6 @@ impl EventTimeExpr {
     /// The column or expression as the manifest has it.
     pub(crate) fn sql(&self) -> &str {
         &self.expr.sql
-    }
-
-    pub(crate) fn is_column(&self) -> bool {
-        self.expr.column().is_some()
     }
 
     pub(crate) fn value_type(&self) -> &DataType {
@@ -134,6 +134,7 @@ fn all_usable(times: &[i64]) -> bool {
 }
 
 /// Epoch milliseconds; values of milliseconds are shared, not copied.
+#[expect(clippy::wildcard_enum_match_arm, reason = "the enum is Arrow's")]
 fn millis(values: &ArrayRef) -> ScalarBuffer<i64> {
     match values.data_type() {
         DataType::Int64 => values.as_primitive::<Int64Type>().values().clone(),

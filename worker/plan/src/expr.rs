@@ -9,7 +9,6 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, RecordBatch};
 use arrow::datatypes::DataType;
 use datafusion_physical_expr::PhysicalExpr;
-use datafusion_physical_expr::expressions::Column;
 
 use crate::{sql, types};
 
@@ -32,11 +31,6 @@ impl Expression {
             .map_err(|error| sql::failure(&error))
             .and_then(|values| types::to_type(values, &self.output))
             .map_err(|why| format!("`{}`: {why}", self.sql))
-    }
-
-    /// The column's index, if the expression is nothing but a column.
-    pub(crate) fn column(&self) -> Option<usize> {
-        self.physical.downcast_ref::<Column>().map(Column::index)
     }
 }
 

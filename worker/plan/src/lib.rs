@@ -8,6 +8,7 @@
 mod compile;
 mod error;
 mod event_time;
+mod explain;
 mod expr;
 mod plan;
 mod sql;
@@ -16,8 +17,9 @@ mod transforms;
 mod types;
 
 pub use compile::compile;
-pub use error::{PlanError, PlanErrors};
+pub use error::PlanErrors;
 pub use event_time::{EventTimeExpr, EventTimes};
+pub use explain::explain;
 pub use plan::{
     BadRecordsPlan, ColumnGenerator, EventTimePlan, FilesPlan, FormatPlan, GeneratedValue, GeneratorPlan,
     LatePlan, NumberText, Plan, SinkKind, SinkPlan, SourceKind, SourcePlan, WindowPlan,

@@ -111,6 +111,8 @@ pub struct GeneratorPlan {
     pub rows_per_second: Option<u64>,
     /// One for each column of [`SourcePlan::schema`], in its order.
     pub columns: Vec<ColumnGenerator>,
+    /// The names of all columns of the manifest, read or not.
+    pub declared: Vec<String>,
 }
 
 /// How one column is made.

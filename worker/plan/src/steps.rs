@@ -3,6 +3,7 @@
 //! Owns: where, select and flatMap over whole batches, and which row each result comes from.
 //! Never: handles a failing row; it fails as a whole.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::{
@@ -131,31 +132,34 @@ struct Elements {
     origin: Vec<u32>,
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "the enum is Arrow's")]
 fn elements(list: &ArrayRef) -> Elements {
-    let (values, ranges): (&ArrayRef, Box<dyn Fn(usize) -> (usize, usize)>) = match list.data_type() {
+    match list.data_type() {
         DataType::List(_) => {
-            let list = list.as_list::<i32>();
-            let offsets = list.value_offsets();
-            (list.values(), Box::new(|row| (offsets[row] as usize, offsets[row + 1] as usize)))
+            let lists = list.as_list::<i32>();
+            let offsets = lists.value_offsets();
+            taken_apart(list, lists.values(), |row| offsets[row] as usize..offsets[row + 1] as usize)
         }
         DataType::LargeList(_) => {
-            let list = list.as_list::<i64>();
-            let offsets = list.value_offsets();
-            (list.values(), Box::new(|row| (offsets[row] as usize, offsets[row + 1] as usize)))
+            let lists = list.as_list::<i64>();
+            let offsets = lists.value_offsets();
+            taken_apart(list, lists.values(), |row| offsets[row] as usize..offsets[row + 1] as usize)
         }
         _ => {
-            let list = list.as_fixed_size_list();
-            let width =
-                usize::try_from(list.value_length()).expect("arrow keeps the width of a list positive");
-            (list.values(), Box::new(move |row| (row * width, (row + 1) * width)))
+            let lists = list.as_fixed_size_list();
+            let width = usize::try_from(lists.value_length()).expect("a list is not shorter than empty");
+            taken_apart(list, lists.values(), |row| row * width..(row + 1) * width)
         }
-    };
+    }
+}
+
+fn taken_apart(list: &ArrayRef, values: &ArrayRef, range: impl Fn(usize) -> Range<usize>) -> Elements {
     let mut origin = Vec::with_capacity(values.len());
     let mut indices: Vec<u64> = Vec::with_capacity(values.len());
     for row in (0..list.len()).filter(|&row| list.is_valid(row)) {
-        let (start, end) = ranges(row);
-        origin.resize(origin.len() + (end - start), row as u32);
-        indices.extend(start as u64..end as u64);
+        let range = range(row);
+        origin.resize(origin.len() + range.len(), row as u32);
+        indices.extend(range.start as u64..range.end as u64);
     }
     Elements { values: gather(values, indices), origin }
 }

@@ -3,6 +3,9 @@
 //! Owns: the compiled steps, and which row comes from which.
 //! Never: loses a row without saying so.
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
 use arrow::array::{BooleanArray, RecordBatch, UInt32Array};

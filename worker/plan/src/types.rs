@@ -3,10 +3,14 @@
 //! Owns: the mapping both ways, and the cast to the nearest column type.
 //! Never: changes a value: what does not fit is an error.
 
-use arrow::array::{Array, ArrayRef};
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, TimestampMicrosecondArray};
 use arrow::compute::{CastOptions, cast_with_options};
-use arrow::datatypes::{DataType, TimeUnit};
+use arrow::datatypes::{DataType, TimeUnit, TimestampNanosecondType};
 use streamjob_crds::{Column, ColumnType};
+
+use crate::sql;
 
 /// The zone of TimestampRfc3339.
 const UTC: &str = "+00:00";
@@ -14,38 +18,24 @@ const UTC: &str = "+00:00";
 const DIGITS_MAX: u8 = 38;
 
 /// The Arrow type of a declared column.
-pub(crate) fn declared(column: &Column) -> Result<DataType, String> {
-    let is_decimal = column.column_type == ColumnType::Decimal;
-    if !is_decimal && (column.precision.is_some() || column.scale.is_some()) {
-        return Err(format!("`{}`: precision and scale belong to type Decimal; remove them", column.name));
-    }
-    Ok(match column.column_type {
+pub(crate) fn declared(column: &Column) -> DataType {
+    match column.column_type {
         ColumnType::String => DataType::Utf8,
         ColumnType::Int32 => DataType::Int32,
         ColumnType::Int64 => DataType::Int64,
         ColumnType::Float32 => DataType::Float32,
         ColumnType::Float64 => DataType::Float64,
         ColumnType::Boolean => DataType::Boolean,
-        ColumnType::Decimal => decimal(column)?,
+        ColumnType::Decimal => {
+            let (precision, scale) = column.decimal_digits();
+            DataType::Decimal128(precision, i8::try_from(scale).expect("validation keeps a scale below 39"))
+        }
         ColumnType::Date => DataType::Date32,
         ColumnType::TimestampSeconds => DataType::Timestamp(TimeUnit::Second, None),
         ColumnType::TimestampMillis => DataType::Timestamp(TimeUnit::Millisecond, None),
         ColumnType::TimestampMicros => DataType::Timestamp(TimeUnit::Microsecond, None),
         ColumnType::TimestampRfc3339 => rfc3339(),
-    })
-}
-
-fn decimal(column: &Column) -> Result<DataType, String> {
-    let precision = column.precision.unwrap_or(DIGITS_MAX);
-    if !(1..=DIGITS_MAX).contains(&precision) {
-        return Err(format!("`{}`: precision {precision} is not between 1 and 38", column.name));
     }
-    let scale = column.scale.unwrap_or(precision.min(9));
-    if scale > precision {
-        return Err(format!("`{}`: scale {scale} is greater than precision {precision}", column.name));
-    }
-    let scale = i8::try_from(scale).expect("a scale is at most 38");
-    Ok(DataType::Decimal128(precision, scale))
 }
 
 fn rfc3339() -> DataType {
@@ -53,6 +43,7 @@ fn rfc3339() -> DataType {
 }
 
 /// The column type that values of this type are turned into after a step. Types without one, such as lists, stay.
+#[expect(clippy::wildcard_enum_match_arm, reason = "the enum is Arrow's")]
 pub(crate) fn nearest_type(found: &DataType) -> DataType {
     match found {
         DataType::Utf8View | DataType::LargeUtf8 => DataType::Utf8,
@@ -84,9 +75,14 @@ pub(crate) fn to_type(values: ArrayRef, target: &DataType) -> Result<ArrayRef, S
     if values.data_type() == target {
         return Ok(values);
     }
+    if let DataType::Timestamp(TimeUnit::Nanosecond, _) = values.data_type() {
+        // Arrow's cast rounds towards zero.
+        let nanos = values.as_primitive::<TimestampNanosecondType>();
+        let micros: TimestampMicrosecondArray = nanos.unary(|nanos| nanos.div_euclid(1000));
+        return to_type(Arc::new(micros.with_data_type(target.clone())), target);
+    }
     let strict = CastOptions { safe: false, ..CastOptions::default() };
-    cast_with_options(&values, target, &strict)
-        .map_err(|_| format!("a {} value does not fit {}", name(values.data_type()), name(target)))
+    cast_with_options(&values, target, &strict).map_err(|error| sql::arrow_failure(&error))
 }
 
 /// Whether a column of this type can be a key or the input of an aggregate.
@@ -105,7 +101,15 @@ pub(crate) fn is_column_type(found: &DataType) -> bool {
     )
 }
 
+/// The name of a type with its article: `an Int64`, `a String`.
+pub(crate) fn a(found: &DataType) -> String {
+    let name = name(found);
+    let article = if name.starts_with(['I', 'i']) { "an" } else { "a" };
+    format!("{article} {name}")
+}
+
 /// The name of a type in the words of the manifest.
+#[expect(clippy::wildcard_enum_match_arm, reason = "the enum is Arrow's")]
 pub(crate) fn name(found: &DataType) -> String {
     match found {
         DataType::Utf8 | DataType::Utf8View | DataType::LargeUtf8 => "String".to_owned(),

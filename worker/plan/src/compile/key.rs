@@ -4,7 +4,6 @@
 //! Never: computes.
 
 use std::collections::BTreeSet;
-
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
@@ -30,34 +29,26 @@ struct AggregateDraft {
 }
 
 impl KeyedDraft {
-    pub(super) fn new(pipeline: &Pipeline, steps: &StepsDraft, problems: &mut Problems) -> Option<Self> {
+    pub(super) fn new(pipeline: &Pipeline, steps: &StepsDraft, problems: &mut Problems) -> Self {
         let mut fields = Vec::new();
-        let mut names = BTreeSet::from(WINDOW_COLUMNS.map(str::to_owned));
-        keys(pipeline, steps, &mut fields, problems);
-        names.extend(pipeline.key_by.iter().cloned());
-        fields.extend(WINDOW_COLUMNS.map(|name| Field::new(name, DataType::Int64, true)));
-
-        if pipeline.aggregates.is_empty() {
-            let why = "the list is empty; add for example `{name: rows, function: Count}`";
-            problems.add("spec.pipeline.aggregates", why);
+        for (i, name) in pipeline.key_by.iter().enumerate() {
+            let found = column(name, &format!("spec.pipeline.keyBy[{i}]"), steps, problems);
+            fields.extend(found.map(|(_, found)| Field::new(name, found, true)));
         }
+        fields.extend(WINDOW_COLUMNS.map(|name| Field::new(name, DataType::Int64, true)));
         let mut aggregates = Vec::new();
         for (i, aggregate) in pipeline.aggregates.iter().enumerate() {
-            let field = format!("spec.pipeline.aggregates[{i}]");
-            if !names.insert(aggregate.name.clone()) {
-                let why = format!("there is already a result column `{}`; names differ", aggregate.name);
-                problems.add(format!("{field}.name"), why);
-            }
-            let Some(spec) = spec(aggregate, &field, steps, problems) else {
+            let path = format!("spec.pipeline.aggregates[{i}]");
+            let Some(spec) = spec(aggregate, &path, steps, problems) else {
                 continue;
             };
             match spec.output_type() {
                 Ok(output) => fields.push(Field::new(&aggregate.name, output, true)),
-                Err(_) => problems.add(field, undefined(aggregate, &spec)),
+                Err(_) => problems.add(format!("{path}.field"), undefined(aggregate, &spec)),
             }
             aggregates.push(AggregateDraft { field: aggregate.field.clone(), spec });
         }
-        Some(Self { key: pipeline.key_by.clone(), aggregates, result: Arc::new(Schema::new(fields)) })
+        Self { key: pipeline.key_by.clone(), aggregates, result: Arc::new(Schema::new(fields)) }
     }
 
     /// The columns that are read.
@@ -83,38 +74,22 @@ impl KeyedDraft {
     }
 }
 
-fn keys(pipeline: &Pipeline, steps: &StepsDraft, fields: &mut Vec<Field>, problems: &mut Problems) {
-    if pipeline.key_by.is_empty() {
-        problems.add("spec.pipeline.keyBy", "the list is empty; name at least one column");
-    }
-    for (i, name) in pipeline.key_by.iter().enumerate() {
-        let field = format!("spec.pipeline.keyBy[{i}]");
-        if pipeline.key_by[..i].contains(name) {
-            problems.add(&field, format!("`{name}` is already in the key; remove one of them"));
-        } else if WINDOW_COLUMNS.contains(&name.as_str()) {
-            problems.add(&field, format!("`{name}` is the name of a result column; rename it with `select`"));
-        } else if let Some((_, found)) = column(name, &field, steps, problems) {
-            fields.push(Field::new(name, found, true));
-        }
-    }
-}
-
 /// A column after the transforms; its type can be a key and an input.
-fn column(name: &str, field: &str, steps: &StepsDraft, problems: &mut Problems) -> Option<(usize, DataType)> {
+fn column(name: &str, path: &str, steps: &StepsDraft, problems: &mut Problems) -> Option<(usize, DataType)> {
     if steps.broken.iter().any(|broken| broken == name) {
         return None;
     }
     let Ok(index) = steps.columns.index_of(name) else {
-        problems.add(
-            field,
-            unknown_column(name, steps.columns.fields().iter().map(|field| field.name().as_str())),
-        );
+        problems.add(path, unknown_column(name, &steps.names()));
         return None;
     };
     let found = steps.columns.field(index).data_type();
     if !types::is_column_type(found) {
-        let why = format!("`{name}` is a {}; turn it into a column type with `select`", types::name(found));
-        problems.add(field, why);
+        let why = format!(
+            "`{name}` is a {}: convert it with `select`, to a String for example",
+            types::name(found)
+        );
+        problems.add(path, why);
         return None;
     }
     Some((index, found.clone()))
@@ -122,38 +97,27 @@ fn column(name: &str, field: &str, steps: &StepsDraft, problems: &mut Problems) 
 
 fn spec(
     aggregate: &Aggregate,
-    field: &str,
+    path: &str,
     steps: &StepsDraft,
     problems: &mut Problems,
 ) -> Option<AggregateSpec> {
-    let function = function(aggregate.function);
-    if aggregate.name.is_empty() {
-        problems.add(format!("{field}.name"), "an aggregate needs a name");
-    }
-    if aggregate.overflow.is_some() && function != Function::Sum {
-        problems
-            .add(format!("{field}.overflow"), format!("only Sum can overflow, not {function}; remove this"));
-    }
     let input = match &aggregate.field {
-        Some(name) => Some(column(name, &format!("{field}.field"), steps, problems)?),
-        None if function == Function::Count => None,
-        None => {
-            problems.add(field, format!("{function} needs a `field`; only Count may go without"));
-            return None;
-        }
+        None => None,
+        Some(name) => Some(column(name, &format!("{path}.field"), steps, problems)?),
     };
     let overflow = match aggregate.overflow {
         None | Some(streamjob_crds::Overflow::Fail) => Overflow::Fail,
         Some(streamjob_crds::Overflow::Null) => Overflow::Null,
     };
+    let function = function(aggregate.function);
     Some(AggregateSpec { name: aggregate.name.clone(), function, input, overflow })
 }
 
 fn undefined(aggregate: &Aggregate, spec: &AggregateSpec) -> String {
-    let found = spec.input.as_ref().map_or_else(String::new, |(_, found)| types::name(found));
+    let found = spec.input.as_ref().map_or_else(String::new, |(_, found)| types::a(found));
     let column = aggregate.field.as_deref().unwrap_or_default();
     format!(
-        "{} needs numbers, but `{column}` is {found}; use an integer, float or Decimal column, or convert it with `select`",
+        "{} needs numbers, but `{column}` is {found}: name a column of numbers, or convert it with `select`",
         spec.function
     )
 }

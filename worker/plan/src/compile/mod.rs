@@ -12,6 +12,8 @@ mod steps;
 mod target;
 
 #[cfg(test)]
+mod errors;
+#[cfg(test)]
 mod tests;
 
 use std::collections::BTreeSet;
@@ -30,19 +32,20 @@ use steps::StepsDraft;
 
 /// After this long a partition without new rows is idle, unless the manifest says otherwise.
 const IDLE_TIMEOUT_MS: i64 = 60_000;
-/// The most slots: one for each key group.
-const PARALLELISM_MAX: u32 = 65_536;
 
-/// Compiles a job. Relative paths are relative to `base`, the folder of the manifest. The error holds every mistake
-/// that can be told before another is mended.
+/// Compiles a job. Relative paths are relative to `base`, the folder of the manifest.
+///
+/// The error holds everything that [`streamjob_crds::validate`] finds; if that is nothing, every mistake in
+/// expressions, types and paths that is not the consequence of another.
 pub fn compile(job: &StreamJob, base: &Path) -> Result<Plan, PlanErrors> {
+    let invalid = streamjob_crds::validate(job);
+    if !invalid.is_empty() {
+        return Err(PlanErrors(invalid));
+    }
     let mut problems = Problems::default();
     let pipeline = &job.spec.pipeline;
-    let parallelism = job.spec.parallelism;
-    if !(1..=PARALLELISM_MAX).contains(&parallelism) {
-        problems.add("spec.parallelism", format!("{parallelism} is not between 1 and 65536"));
-    }
     let source = SourceDraft::new(&pipeline.source, base, &mut problems);
+    let rows = RowsDraft::new(pipeline, &source.columns, &mut problems);
     let window = window(&pipeline.window, base, &mut problems);
     let sink = target::sink(&pipeline.sink, base, &mut problems);
     let targets = target::Targets {
@@ -51,29 +54,27 @@ pub fn compile(job: &StreamJob, base: &Path) -> Result<Plan, PlanErrors> {
         bad_records: source.bad_records.as_ref(),
     };
     targets.check(source.patterns(), &mut problems);
-    let rows = source.columns.as_ref().map(|columns| RowsDraft::new(pipeline, columns, &mut problems));
     problems.finish()?;
 
     // Whatever is missing now has been told as a problem.
     let complete = "a draft without problems is complete";
-    let (rows, window) = (rows.expect(complete), window.expect(complete));
+    let window = window.expect(complete);
     let reads_all = window.late != LatePlan::Drop;
-    let schema = rows.source_schema(source.columns.as_ref().expect(complete), reads_all);
+    let schema = rows.source_schema(&source.columns, reads_all);
     let event_time = event_time_plan(&pipeline.event_time, &rows, &schema)?;
     let transforms = rows.transforms(&schema, reads_all)?;
-    let keyed = rows.keyed.expect(complete);
-    let (key, aggregates) = keyed.resolve(transforms.output());
+    let (key, aggregates) = rows.keyed.resolve(transforms.output());
     Ok(Plan {
         job: job.metadata.name.clone(),
-        parallelism,
+        parallelism: job.spec.parallelism,
         event_time,
         key,
         window,
         aggregates,
-        result: keyed.result,
+        result: rows.keyed.result,
         sink: sink.expect(complete),
         source: SourcePlan {
-            kind: source.kind.expect(complete).pruned(&schema),
+            kind: source.kind.pruned(&schema),
             schema,
             bad_records: source.bad_records.expect(complete),
         },
@@ -85,7 +86,7 @@ pub fn compile(job: &StreamJob, base: &Path) -> Result<Plan, PlanErrors> {
 struct RowsDraft {
     event_time: Option<Planned>,
     steps: StepsDraft,
-    keyed: Option<KeyedDraft>,
+    keyed: KeyedDraft,
 }
 
 impl RowsDraft {
@@ -106,7 +107,7 @@ impl RowsDraft {
     }
 
     fn used(&self) -> BTreeSet<String> {
-        self.keyed.as_ref().map(KeyedDraft::columns).unwrap_or_default()
+        self.keyed.columns()
     }
 
     fn transforms(&self, schema: &SchemaRef, carry: bool) -> Result<Transforms, PlanErrors> {
@@ -120,30 +121,21 @@ impl RowsDraft {
 }
 
 fn event_time(spec: &EventTime, columns: &Schema, problems: &mut Problems) -> Option<Planned> {
-    let (field, planned) = match (&spec.field, &spec.expr) {
-        (Some(name), None) => {
-            let field = "spec.pipeline.eventTime.field";
-            (field, problems.keep(field, source::column(name, columns))?)
-        }
-        (None, Some(sql)) => {
-            let field = "spec.pipeline.eventTime.expr";
-            match Planned::new(sql, columns, &[]) {
-                Ok(planned) => (field, planned),
-                Err(PlanFailure::Wrong(why)) => {
-                    problems.add(field, why);
-                    return None;
-                }
-                Err(PlanFailure::Unknown) => return None,
-            }
-        }
-        (Some(_), Some(_)) | (None, None) => {
-            problems.add("spec.pipeline.eventTime", "set exactly one of `field` and `expr`");
-            return None;
+    let (path, planned) = match (&spec.field, &spec.expr) {
+        (Some(name), _) => ("spec.pipeline.eventTime.field", source::column(name, columns)),
+        (None, sql) => {
+            let sql = sql.as_ref().expect("validation leaves field or expr");
+            let planned = Planned::new(sql, columns, &[]).map_err(|failure| match failure {
+                PlanFailure::Wrong(why) => why,
+                PlanFailure::Unknown => unreachable!("no column of the source is broken"),
+            });
+            ("spec.pipeline.eventTime.expr", planned)
         }
     };
+    let planned = problems.keep(path, planned)?;
     let is_column = planned.as_column().is_some();
     let checked = EventTimeExpr::check(&planned.output, is_column);
-    problems.keep(field, checked.map_err(|why| format!("`{}`: {why}", planned.sql)))?;
+    problems.keep(path, checked.map_err(|why| format!("`{}`: {why}", planned.sql)))?;
     Some(planned)
 }
 
@@ -164,26 +156,13 @@ fn event_time_plan(
 }
 
 fn window(spec: &Window, base: &Path, problems: &mut Problems) -> Option<WindowPlan> {
-    let field = "spec.pipeline.window.tumbling";
-    let size_ms = spec.tumbling.size.millis();
-    let offset_ms = spec.tumbling.offset.as_ref().map_or(0, |offset| offset.millis());
-    if size_ms <= 0 {
-        problems.add(format!("{field}.size"), format!("`{}` must be more than zero", spec.tumbling.size));
-    } else if offset_ms.abs() >= size_ms {
-        let offset = spec.tumbling.offset.as_ref().map_or(String::new(), ToString::to_string);
-        let why = format!(
-            "`{offset}` must be smaller than the size, `{}`; the sign does not count",
-            spec.tumbling.size
-        );
-        problems.add(format!("{field}.offset"), why);
-    }
     let late = match &spec.late {
         None => LatePlan::Drop,
         Some(late) => target::late(late, base, problems)?,
     };
     Some(WindowPlan {
-        size_ms,
-        offset_ms,
+        size_ms: spec.tumbling.size.millis(),
+        offset_ms: spec.tumbling.offset.as_ref().map_or(0, |offset| offset.millis()),
         allowed_lateness_ms: spec.allowed_lateness.as_ref().map_or(0, |lateness| lateness.millis()),
         late,
     })

@@ -7,12 +7,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use streamjob_crds::{FlatMap, SelectColumn, Transform};
+use streamjob_crds::{FieldError, FlatMap, SelectColumn, Transform};
 
+use super::source;
 use crate::error::Problems;
 use crate::sql::{PlanFailure, Planned};
 use crate::steps::{Repeated, Step, StepKind};
-use crate::{PlanError, PlanErrors, types};
+use crate::{PlanErrors, types};
 
 /// The planned transforms.
 pub(super) struct StepsDraft {
@@ -37,60 +38,50 @@ impl StepsDraft {
             source.fields().iter().map(|field| (field.name().clone(), field.name().clone())).collect();
         let mut draft = Self { steps: Vec::new(), columns: source.clone(), broken: Vec::new(), unchanged };
         for (i, transform) in transforms.iter().enumerate() {
-            let field = format!("spec.pipeline.transforms[{i}]");
-            match (&transform.filter, &transform.select, &transform.flat_map) {
-                (Some(sql), None, None) => draft.filter(sql, &format!("{field}.where"), problems),
-                (None, Some(columns), None) => draft.select(columns, &format!("{field}.select"), problems),
-                (None, None, Some(spec)) => draft.flat_map(spec, &format!("{field}.flatMap"), problems),
-                _ => problems.add(field, "set exactly one of `where`, `select` and `flatMap`"),
+            let path = format!("spec.pipeline.transforms[{i}]");
+            if let Some(sql) = &transform.filter {
+                draft.filter(sql, &format!("{path}.where"), problems);
+            }
+            if let Some(columns) = &transform.select {
+                draft.select(columns, &format!("{path}.select"), problems);
+            }
+            if let Some(spec) = &transform.flat_map {
+                draft.flat_map(spec, &format!("{path}.flatMap.expr"), problems);
             }
         }
         draft
     }
 
-    fn plan(&self, sql: &str, field: &str, problems: &mut Problems) -> Option<Planned> {
+    fn plan(&self, sql: &str, path: &str, problems: &mut Problems) -> Option<Planned> {
         match Planned::new(sql, &self.columns, &self.broken) {
             Ok(planned) => Some(planned),
             Err(PlanFailure::Unknown) => None,
             Err(PlanFailure::Wrong(why)) => {
-                problems.add(field, why);
+                problems.add(path, why);
                 None
             }
         }
     }
 
-    fn filter(&mut self, sql: &str, field: &str, problems: &mut Problems) {
-        let Some(predicate) = self.plan(sql, field, problems) else {
+    fn filter(&mut self, sql: &str, path: &str, problems: &mut Problems) {
+        let Some(predicate) = self.plan(sql, path, problems) else {
             return;
         };
         if predicate.output == DataType::Boolean {
             self.steps.push(StepDraft::Where(predicate));
         } else {
-            let found = types::name(&predicate.output);
-            problems.add(field, format!("`{sql}` gives {found}; a condition is needed, such as `value > 0`"));
+            let found = types::a(&predicate.output);
+            problems.add(path, format!("`{sql}` gives {found}: write a condition, such as `value > 0`"));
         }
     }
 
-    fn select(&mut self, columns: &[SelectColumn], field: &str, problems: &mut Problems) {
-        if columns.is_empty() {
-            problems.add(field, "the list is empty; name at least one column");
-        }
+    fn select(&mut self, columns: &[SelectColumn], path: &str, problems: &mut Problems) {
         let mut planned: Vec<(String, Planned)> = Vec::new();
         let mut broken = Vec::new();
-        let mut seen = BTreeSet::new();
         for (i, column) in columns.iter().enumerate() {
-            let name = &column.name;
-            check_name(name, &format!("{field}[{i}].name"), problems);
-            if !seen.insert(name) {
-                problems.add(
-                    format!("{field}[{i}].name"),
-                    format!("there is already a column `{name}`; names differ"),
-                );
-                continue;
-            }
-            match self.value(&column.expr, &format!("{field}[{i}].expr"), problems) {
-                Some(value) => planned.push((name.clone(), value)),
-                None => broken.push(name.clone()),
+            match self.value(&column.expr, &format!("{path}[{i}].expr"), problems) {
+                Some(value) => planned.push((column.name.clone(), value)),
+                None => broken.push(column.name.clone()),
             }
         }
         self.unchanged = planned
@@ -104,31 +95,30 @@ impl StepsDraft {
         self.steps.push(StepDraft::Select(planned));
     }
 
-    fn value(&self, sql: &str, field: &str, problems: &mut Problems) -> Option<Planned> {
-        let value = self.plan(sql, field, problems)?;
+    fn value(&self, sql: &str, path: &str, problems: &mut Problems) -> Option<Planned> {
+        let value = self.plan(sql, path, problems)?;
         if value.output == DataType::Null {
-            problems.add(field, format!("`{sql}` has no type; write for example `CAST(NULL AS BIGINT)`"));
+            problems.add(path, format!("`{sql}` has no type: write one, such as `CAST(NULL AS BIGINT)`"));
             return None;
         }
         Some(value)
     }
 
-    fn flat_map(&mut self, spec: &FlatMap, field: &str, problems: &mut Problems) {
-        check_name(&spec.column, &format!("{field}.column"), problems);
+    fn flat_map(&mut self, spec: &FlatMap, path: &str, problems: &mut Problems) {
         let column = spec.column.clone();
-        let Some(list) = self.plan(&spec.expr, &format!("{field}.expr"), problems) else {
+        let Some(list) = self.plan(&spec.expr, path, problems) else {
             self.broken.push(column);
             return;
         };
         let (DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _)) =
             &list.output
         else {
-            let found = types::name(&list.output);
+            let found = types::a(&list.output);
             let why = format!(
-                "`{}` gives {found}, not a list; use for example `string_to_array(…, ' ')`",
+                "`{}` gives {found}: write an expression that gives a list, such as `string_to_array(text, ' ')`",
                 spec.expr
             );
-            problems.add(format!("{field}.expr"), why);
+            problems.add(path, why);
             self.broken.push(column);
             return;
         };
@@ -143,6 +133,11 @@ impl StepsDraft {
         self.broken.retain(|name| *name != column);
         self.unchanged.remove(&column);
         self.steps.push(StepDraft::FlatMap { column, list, element });
+    }
+
+    /// The names of all columns after the last step, also those whose types are not known.
+    pub(super) fn names(&self) -> Vec<&str> {
+        source::names(&self.columns).into_iter().chain(self.broken.iter().map(String::as_str)).collect()
     }
 
     /// The columns of the source that the steps and these columns behind the last step need.
@@ -241,12 +236,6 @@ impl StepDraft {
 }
 
 /// A mistake that only binding to the used columns finds.
-pub(super) fn late_problem(field: &str, message: String) -> PlanErrors {
-    PlanErrors(vec![PlanError { field: field.to_owned(), message }])
-}
-
-fn check_name(name: &str, field: &str, problems: &mut Problems) {
-    if name.is_empty() {
-        problems.add(field, "a column needs a name");
-    }
+pub(super) fn late_problem(path: &str, message: String) -> PlanErrors {
+    PlanErrors(vec![FieldError::new(path, message)])
 }

@@ -14,71 +14,42 @@ use crate::{BadRecordsPlan, FormatPlan, LatePlan, SinkKind, SinkPlan};
 
 const SINK: &str = "spec.pipeline.sink";
 const LATE: &str = "spec.pipeline.window.late";
-const BAD_RECORDS: &str = "spec.pipeline.source.badRecords";
+pub(super) const BAD_RECORDS: &str = "spec.pipeline.source.badRecords";
 
 pub(super) fn sink(spec: &Sink, base: &Path, problems: &mut Problems) -> Option<SinkPlan> {
-    let format = match &spec.format {
-        None => Some(FormatPlan::Json),
-        Some(format) => format::compile(format, &format!("{SINK}.format"), problems),
-    };
-    if let Some(FormatPlan::Csv { nulls, .. }) = &format
+    let format = spec.format.as_ref().map_or(FormatPlan::Json, format::compile);
+    if let FormatPlan::Csv { nulls, .. } = &format
         && nulls.is_empty()
     {
-        problems.add(
-            format!("{SINK}.format.csv.nulls"),
-            "the list is empty; its first entry is how null is written",
-        );
+        let why = "must not be empty: its first entry is how null is written; write one, such as `[\"\"]`";
+        problems.add(format!("{SINK}.format.csv.nulls"), why);
     }
-    let kind = match (&spec.files, &spec.stdout, &spec.blackhole) {
-        (Some(files), None, None) => SinkKind::Files { folder: folder(files, SINK, base, problems)? },
-        (None, Some(_), None) => SinkKind::Stdout,
-        (None, None, Some(_)) => SinkKind::Blackhole,
-        _ => {
-            problems.add(SINK, "set exactly one of `files`, `stdout` and `blackhole`");
-            return None;
-        }
+    let kind = match (&spec.files, &spec.stdout) {
+        (Some(files), _) => SinkKind::Files { folder: folder(files, SINK, base, problems)? },
+        (None, Some(_)) => SinkKind::Stdout,
+        (None, None) => SinkKind::Blackhole,
     };
-    Some(SinkPlan { kind, format: format? })
+    Some(SinkPlan { kind, format })
 }
 
 pub(super) fn late(spec: &LateRows, base: &Path, problems: &mut Problems) -> Option<LatePlan> {
-    match spec.action {
+    Some(match spec.action {
+        LateAction::Drop => LatePlan::Drop,
         LateAction::SideOutput => {
-            let files = required(spec.files.as_ref(), LATE, "SideOutput", problems)?;
-            Some(LatePlan::Files { folder: folder(files, LATE, base, problems)? })
+            let files = spec.files.as_ref().expect("validation asks for files with SideOutput");
+            LatePlan::Files { folder: folder(files, LATE, base, problems)? }
         }
-        LateAction::Drop => {
-            if spec.files.is_some() {
-                problems.add(
-                    format!("{LATE}.files"),
-                    "only SideOutput writes files; remove this or set the action",
-                );
-            }
-            Some(LatePlan::Drop)
-        }
-    }
+    })
 }
 
-/// The target that an action cannot go without.
-pub(super) fn required<'a>(
-    files: Option<&'a FilesTarget>,
-    field: &str,
-    action: &str,
-    problems: &mut Problems,
-) -> Option<&'a FilesTarget> {
-    if files.is_none() {
-        problems.add(field, format!("{action} needs a folder; add `files: {{url: …}}`"));
-    }
-    files
-}
-
+/// The folder of a target; `path` is the field that holds `files`.
 pub(super) fn folder(
     files: &FilesTarget,
-    field: &str,
+    path: &str,
     base: &Path,
     problems: &mut Problems,
 ) -> Option<PathBuf> {
-    problems.keep(&format!("{field}.files.url"), paths::absolute(&files.url, base))
+    problems.keep(&format!("{path}.files.url"), paths::absolute(&files.url, base))
 }
 
 /// All places that are written to.
@@ -94,14 +65,11 @@ impl Targets<'_> {
         for (i, (field, folder)) in folders.iter().enumerate() {
             let path = folder.display();
             if let Some((other, _)) = folders[..i].iter().find(|(_, other)| other == folder) {
-                let why =
-                    format!("{path} is also the folder of {other}.files.url; each target needs its own");
+                let why = format!("{path} is the folder of {other}.files.url too: each needs its own");
                 problems.add(format!("{field}.files.url"), why);
             }
             if let Some(pattern) = patterns.iter().find(|pattern| reads_from(pattern, folder)) {
-                let why = format!(
-                    "{path} is also read: the source's {pattern} matches files in it; write to another folder"
-                );
+                let why = format!("{path} is read too, by {pattern} of the source: write to another folder");
                 problems.add(format!("{field}.files.url"), why);
             }
         }

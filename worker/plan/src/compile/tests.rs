@@ -10,7 +10,7 @@ use streamjob_crds::StreamJob;
 use super::compile;
 use crate::{FormatPlan, LatePlan, Plan, SinkKind, SourceKind};
 
-const CLICKS: &str = "
+pub(super) const CLICKS: &str = "
 apiVersion: streamjob.dev/v1alpha1
 kind: StreamJob
 metadata: {name: clicks}
@@ -32,7 +32,7 @@ spec:
     sink: {files: {url: out}}
 ";
 
-fn job(text: &str) -> StreamJob {
+pub(super) fn job(text: &str) -> StreamJob {
     serde_yaml::from_str(text).expect("the manifest of a test parses")
 }
 
@@ -68,4 +68,78 @@ fn only_used_columns_are_read_in_the_order_of_the_manifest() {
     assert_eq!(plan.key, [0]);
     assert_eq!(plan.aggregates[1].input.as_ref().expect("Sum has an input").0, 1);
     assert_eq!(names(&plan.result), ["page", "window_start", "window_end", "clicks", "total"]);
+}
+
+#[test]
+fn only_what_results_need_is_read_and_computed() {
+    let transforms = "    transforms:
+      - select:
+          - {name: page, expr: page}
+          - {name: unused, expr: upper(referrer)}
+          - {name: value, expr: value + 1}
+      - where: value > 1
+    keyBy";
+
+    let plan = plan(&CLICKS.replace("    keyBy", transforms));
+
+    assert_eq!(names(&plan.source.schema), ["page", "value", "ts"]);
+    assert_eq!(names(plan.transforms.output()), ["page", "value"]);
+    assert_eq!(plan.transforms.late_columns(), None);
+}
+
+#[test]
+fn a_column_that_only_a_condition_reads_does_not_go_further() {
+    let plan =
+        plan(&CLICKS.replace("    keyBy", "    transforms: [{where: 'length(referrer) > 3'}]\n    keyBy"));
+
+    assert_eq!(names(&plan.source.schema), ["page", "referrer", "value", "ts"]);
+    assert_eq!(names(plan.transforms.output()), ["page", "value"]);
+}
+
+#[test]
+fn late_rows_that_are_written_have_all_columns_of_the_source() {
+    let late = "{tumbling: {size: 10s}, late: {action: SideOutput, files: {url: late}}}";
+    let transforms = "    transforms:
+      - flatMap: {column: page, expr: \"string_to_array(page, ' ')\"}
+      - select: [{name: page, expr: page}, {name: value, expr: value}, {name: twice, expr: value * 2}]
+    keyBy";
+    let text = CLICKS.replace("{tumbling: {size: 10s}}", late).replace("    keyBy", transforms);
+
+    let plan = plan(&text);
+
+    assert_eq!(names(&plan.source.schema), ["page", "referrer", "value", "ts"]);
+    assert_eq!(names(plan.transforms.output()), ["page", "value", "page", "referrer", "ts"]);
+    assert_eq!(plan.transforms.late_columns(), Some([2, 3, 1, 4].as_slice()));
+    assert_eq!(plan.key, [0]);
+}
+
+#[test]
+fn late_rows_of_a_job_without_transforms_are_the_rows_themselves() {
+    let late = "{tumbling: {size: 10s}, late: {action: SideOutput, files: {url: late}}}";
+
+    let plan = plan(&CLICKS.replace("{tumbling: {size: 10s}}", late));
+
+    assert!(plan.transforms.is_identity());
+    assert_eq!(plan.transforms.late_columns(), Some([0, 1, 2, 3].as_slice()));
+}
+
+#[test]
+fn a_generated_column_keeps_its_place_when_others_are_not_read() {
+    let generator = "
+        columns:
+          - {name: skipped, sequence: {}}
+          - {name: page, choice: {values: [a, b]}}
+          - {name: value, uniform: {min: 1, max: 6}}
+          - {name: ts, timestamp: {rowsPerSecond: 10}}
+";
+    let head = CLICKS.split("      files:").next().expect("the source begins with files");
+    let tail = CLICKS.split("    eventTime").nth(1).expect("the event time follows");
+
+    let plan = plan(&format!("{head}      generator:{generator}    eventTime{tail}"));
+
+    let SourceKind::Generator(generator) = &plan.source.kind else { panic!("generator") };
+    let places: Vec<u32> = generator.columns.iter().map(|column| column.index).collect();
+    assert_eq!(places, [1, 2, 3]);
+    assert_eq!(generator.partitions, 8);
+    assert_eq!(generator.declared, ["skipped", "page", "value", "ts"]);
 }

@@ -190,16 +190,19 @@ impl Visitor for Seen {
     }
 
     fn pre_visit_value(&mut self, value: &ast::ValueWithSpan) -> ControlFlow<String> {
-        match &value.value {
-            Value::Placeholder(name) => {
-                ControlFlow::Break(format!("`{name}` is a parameter without a value; write the value"))
-            }
-            _other_values_are_literals => ControlFlow::Continue(()),
+        if let Value::Placeholder(name) = &value.value {
+            let why = format!("`{name}` is a parameter without a value; write the value");
+            return ControlFlow::Break(why);
         }
+        ControlFlow::Continue(())
     }
 
     fn pre_visit_expr(&mut self, expr: &ast::Expr) -> ControlFlow<String> {
         if let ast::Expr::Identifier(name) = expr {
+            if name.value.starts_with('@') && name.quote_style.is_none() {
+                let why = format!("`{name}` is a variable, and there are none; write the value");
+                return ControlFlow::Break(why);
+            }
             self.names.push(name.value.clone());
         }
         if let ast::Expr::Function(function) = expr

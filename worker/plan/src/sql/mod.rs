@@ -5,13 +5,15 @@
 
 mod functions;
 mod message;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
 use arrow::array::{RecordBatch, RecordBatchOptions};
 use arrow::datatypes::{DataType, Schema, SchemaRef};
 use datafusion_common::tree_node::{Transformed, TreeNode};
-use datafusion_common::{DFSchema, Result as DataFusionResult, ScalarValue};
+use datafusion_common::{DFSchema, DataFusionError, Result as DataFusionResult, ScalarValue};
 use datafusion_expr::expr::ScalarFunction;
 use datafusion_expr::physical_planning_context::PhysicalPlanningContext;
 use datafusion_expr::simplify::{ExprSimplifyResult, SimplifyContext};
@@ -27,7 +29,7 @@ use crate::expr::Expression;
 use crate::types;
 use functions::Functions;
 
-pub(crate) use message::failure;
+pub(crate) use message::{arrow_failure, failure};
 
 /// An expression that fits its columns, not yet bound to a batch layout.
 #[derive(Clone, Debug)]
@@ -58,7 +60,7 @@ impl Planned {
             return Err(PlanFailure::Wrong("the expression is empty; write a SQL expression".to_owned()));
         }
         let parsed = DFParser::parse_sql_into_expr(text)
-            .map_err(|error| PlanFailure::Wrong(message::planning(text, &error, columns)))?;
+            .map_err(|error| PlanFailure::Wrong(message::planning(text, &error, &known(columns, broken))))?;
         if let Some(alias) = parsed.alias {
             let why = format!("`{text}`: `AS {alias}` is not allowed here; the manifest names the column");
             return Err(PlanFailure::Wrong(why));
@@ -69,7 +71,7 @@ impl Planned {
             return Err(PlanFailure::Unknown);
         }
         plan(text, parsed.expr, columns)
-            .map_err(|error| PlanFailure::Wrong(message::planning(text, &error, columns)))
+            .map_err(|error| PlanFailure::Wrong(message::planning(text, &error, &known(columns, broken))))
     }
 
     /// The expression that is nothing but this column.
@@ -80,18 +82,19 @@ impl Planned {
 
     /// The name of the column, if the expression is nothing but a column.
     pub(crate) fn as_column(&self) -> Option<&str> {
-        match &self.logical {
-            Expr::Column(column) => Some(&column.name),
-            _computed => None,
-        }
+        if let Expr::Column(column) = &self.logical { Some(&column.name) } else { None }
     }
 
     /// Binds the expression to a batch layout, which must hold the columns it reads.
     pub(crate) fn bind(&self, layout: &SchemaRef) -> Result<Expression, String> {
-        let physical =
-            bind(&self.logical, layout).map_err(|error| message::planning(&self.sql, &error, layout))?;
+        let physical = bind(&self.logical, layout)
+            .map_err(|error| message::planning(&self.sql, &error, &known(layout, &[])))?;
         Ok(Expression { sql: self.sql.clone(), output: self.output.clone(), physical })
     }
+}
+
+fn known<'a>(columns: &'a Schema, broken: &'a [String]) -> Vec<&'a str> {
+    columns.fields().iter().map(|column| column.name()).chain(broken).map(String::as_str).collect()
 }
 
 fn plan(
@@ -108,9 +111,12 @@ fn plan(
     let logical = coerce(logical, &schema)?;
     let logical = logical.transform_up(|expr| rewrite(expr, &schema))?.data;
     let logical = coerce(logical, &schema)?;
-    // Binding finds what planning lets pass, such as a function without an implementation for its types.
-    bind(&logical, &Arc::new(columns.clone()))?;
     let output = types::nearest_type(&logical.get_type(&schema)?);
+    // Binding finds what planning lets pass, such as a constant that does not fit.
+    let physical = bind(&logical, &Arc::new(columns.clone()))?;
+    if let Some(constant) = physical.downcast_ref::<Literal>() {
+        types::to_type(constant.value().to_array()?, &output).map_err(DataFusionError::Execution)?;
+    }
     let mut names: Vec<String> =
         logical.column_refs().into_iter().map(|column| column.name.clone()).collect();
     names.sort();
@@ -151,7 +157,7 @@ fn bind(logical: &Expr, layout: &SchemaRef) -> DataFusionResult<Arc<dyn Physical
     let physical =
         create_physical_expr(logical, &schema, &ExecutionProps::new(), &PhysicalPlanningContext::default())?;
     let checked = physical.transform_up(|expr| Ok(checked(expr)))?.data;
-    Ok(checked.transform_up(|expr| Ok(folded(expr)))?.data)
+    Ok(checked.transform_up(folded)?.data)
 }
 
 /// Arithmetic that fails on overflow instead of wrapping.
@@ -162,22 +168,14 @@ fn checked(expr: Arc<dyn PhysicalExpr>) -> Transformed<Arc<dyn PhysicalExpr>> {
     }
 }
 
-/// Computes an expression of constants once. One that fails is left, so that it fails only for rows that reach it.
-fn folded(expr: Arc<dyn PhysicalExpr>) -> Transformed<Arc<dyn PhysicalExpr>> {
+/// Computes an expression of constants once. One that fails would fail for every row: that is a mistake.
+fn folded(expr: Arc<dyn PhysicalExpr>) -> DataFusionResult<Transformed<Arc<dyn PhysicalExpr>>> {
     let children = expr.children();
-    let constant = !children.is_empty() && children.iter().all(|child| child.is::<Literal>());
-    if !constant {
-        return Transformed::no(expr);
+    if children.is_empty() || !children.iter().all(|child| child.is::<Literal>()) {
+        return Ok(Transformed::no(expr));
     }
-    match constant_value(&expr) {
-        Some(value) => Transformed::yes(Arc::new(Literal::new(value))),
-        None => Transformed::no(expr),
-    }
-}
-
-fn constant_value(expr: &Arc<dyn PhysicalExpr>) -> Option<ScalarValue> {
     let one_row = RecordBatchOptions::new().with_row_count(Some(1));
-    let rows = RecordBatch::try_new_with_options(Arc::new(Schema::empty()), vec![], &one_row).ok()?;
-    let values = expr.evaluate(&rows).ok()?.into_array(1).ok()?;
-    ScalarValue::try_from_array(&values, 0).ok()
+    let rows = RecordBatch::try_new_with_options(Arc::new(Schema::empty()), vec![], &one_row)?;
+    let value = ScalarValue::try_from_array(&expr.evaluate(&rows)?.into_array(1)?, 0)?;
+    Ok(Transformed::yes(Arc::new(Literal::new(value))))
 }
