@@ -17,8 +17,10 @@ mod errors;
 mod tests;
 
 use std::collections::BTreeSet;
+use std::panic::resume_unwind;
 use std::path::Path;
 use std::sync::Arc;
+use std::thread;
 
 use arrow::datatypes::{Schema, SchemaRef};
 use streamjob_crds::{EventTime, StreamJob, Window};
@@ -30,6 +32,8 @@ use key::KeyedDraft;
 use source::SourceDraft;
 use steps::StepsDraft;
 
+/// Enough for the longest chain of operators, in a build without optimisation too.
+const STACK_BYTES: usize = 16 << 20;
 /// After this long a partition without new rows is idle, unless the manifest says otherwise.
 const IDLE_TIMEOUT_MS: i64 = 60_000;
 
@@ -38,6 +42,15 @@ const IDLE_TIMEOUT_MS: i64 = 60_000;
 /// The error holds everything that [`streamjob_crds::validate`] finds; if that is nothing, every mistake in
 /// expressions, types and paths that is not the consequence of another.
 pub fn compile(job: &StreamJob, base: &Path) -> Result<Plan, PlanErrors> {
+    // DataFusion recurses along an expression, whatever stack the caller has.
+    let builder = thread::Builder::new().name("compile".to_owned()).stack_size(STACK_BYTES);
+    thread::scope(|scope| match builder.spawn_scoped(scope, || compile_job(job, base)) {
+        Ok(compiling) => compiling.join().unwrap_or_else(|panicked| resume_unwind(panicked)),
+        Err(_no_thread) => compile_job(job, base),
+    })
+}
+
+fn compile_job(job: &StreamJob, base: &Path) -> Result<Plan, PlanErrors> {
     let invalid = streamjob_crds::validate(job);
     if !invalid.is_empty() {
         return Err(PlanErrors(invalid));

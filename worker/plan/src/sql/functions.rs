@@ -18,6 +18,9 @@ use datafusion_functions::datetime::planner::DatetimeFunctionPlanner;
 use datafusion_functions::unicode::planner::UnicodeFunctionPlanner;
 use datafusion_functions_nested::planner::{FieldAccessPlanner, NestedFunctionPlanner};
 use datafusion_sql::sqlparser::ast::{self, Query, TimezoneInfo, Value, Visit, Visitor};
+use datafusion_sql::sqlparser::dialect::GenericDialect;
+use datafusion_sql::sqlparser::keywords::Keyword;
+use datafusion_sql::sqlparser::tokenizer::{Token, Tokenizer};
 
 use crate::error::nearest;
 
@@ -53,6 +56,9 @@ const WINDOWS: [&str; 9] =
 /// Names under which clocks and dice are known elsewhere; DataFusion's own are found by their volatility.
 const VOLATILE: [&str; 6] =
     ["current_timestamp", "localtimestamp", "localtime", "rand", "gen_random_uuid", "sysdate"];
+
+/// The most operators in one expression.
+const OPERATORS_MAX: usize = 200;
 
 static SCALAR: LazyLock<HashMap<String, Arc<ScalarUDF>>> = LazyLock::new(|| {
     let functions = datafusion_functions::all_default_functions();
@@ -163,6 +169,27 @@ impl TypePlanner for Types {
             TimezoneInfo::WithTimeZone | TimezoneInfo::Tz => Some("+00:00".into()),
         };
         Ok(Some(DataType::Timestamp(unit, zone).into_nullable_field_ref()))
+    }
+}
+
+/// Refuses a chain of operators so long that planning, which recurses along it, could exhaust the stack.
+/// Brackets are limited by the parser, and long lists in `IN (…)` are no chain.
+pub(super) fn check_size(text: &str) -> Result<(), String> {
+    let tokens = Tokenizer::new(&GenericDialect {}, text).tokenize().unwrap_or_default();
+    let operators = tokens.iter().filter(|token| is_operator(token)).count();
+    if operators > OPERATORS_MAX {
+        return Err(format!("{operators} operators are more than {OPERATORS_MAX}: split it with `select`"));
+    }
+    Ok(())
+}
+
+#[expect(clippy::wildcard_enum_match_arm, reason = "the enum is the parser's")]
+fn is_operator(token: &Token) -> bool {
+    match token {
+        Token::Word(word) => [Keyword::AND, Keyword::OR, Keyword::NOT, Keyword::IS].contains(&word.keyword),
+        Token::Number(..) | Token::SingleQuotedString(_) | Token::Whitespace(_) => false,
+        Token::Comma | Token::LParen | Token::RParen | Token::LBracket | Token::RBracket => false,
+        _ => true,
     }
 }
 

@@ -59,6 +59,9 @@ impl Planned {
         if text.is_empty() {
             return Err(PlanFailure::Wrong("the expression is empty; write a SQL expression".to_owned()));
         }
+        functions::check_size(text).map_err(|why| {
+            PlanFailure::Wrong(format!("`{}…`: {why}", &text[..text.floor_char_boundary(40)]))
+        })?;
         let parsed = DFParser::parse_sql_into_expr(text)
             .map_err(|error| PlanFailure::Wrong(message::planning(text, &error, &known(columns, broken))))?;
         if let Some(alias) = parsed.alias {

@@ -234,6 +234,17 @@ fn what_has_no_value_fails() {
 }
 
 #[test]
+fn a_long_chain_is_refused_and_a_long_list_is_not() {
+    let chain = vec!["b"; 100_000].join(" + ");
+    let brackets = format!("{}b{}", "(".repeat(1000), ")".repeat(1000));
+    let list = (0..5000).map(|i| i.to_string()).collect::<Vec<_>>().join(", ");
+
+    assert!(value(&chain, 0).contains("99999 operators are more than 200: split it with `select`"));
+    assert!(value(&brackets, 0).contains("nested too deeply"));
+    assert_eq!(value(&format!("a IN ({list})"), 0), "true: Boolean");
+}
+
+#[test]
 fn everything_is_null_of_null() {
     let all = [
         "a + b",

@@ -207,6 +207,15 @@ fn lists_of_every_layout_are_taken_apart() {
 }
 
 #[test]
+fn the_longest_chain_of_operators_fits_any_stack() {
+    let plan = plan(&format!("[{{where: {} > 0}}]", vec!["d"; 200].join(" + ")), "line");
+
+    let (transformed, _) = apply(&plan, &[(None, Some(1), Some(1)), (None, Some(1), Some(-1))]);
+
+    assert_eq!(transformed.origin, Some(vec![0]));
+}
+
+#[test]
 fn a_row_is_used_whole_or_not_at_all() {
     let plan = plan("[{flatMap: {column: d, expr: 'make_array(1, d)'}}, {where: '10 / d > 0'}]", "line");
 
