@@ -5,17 +5,13 @@
 
 use std::path::{Path, PathBuf};
 
-use streamjob_crds::{FieldError, Manifest, ManifestErrors};
+use streamjob_crds::{Manifest, ManifestErrors};
 use streamjob_plan::Plan;
 
 /// Reads, checks and compiles a manifest. The error holds everything that is wrong with it.
 pub(super) fn compile(path: &Path) -> Result<Plan, ManifestErrors> {
     let manifest = Manifest::load(path)?;
-    streamjob_plan::compile(&manifest.job, &folder(path)).map_err(|errors| {
-        let errors: Vec<_> =
-            errors.0.into_iter().map(|error| FieldError::new(error.field, error.message)).collect();
-        manifest.locate(&errors)
-    })
+    streamjob_plan::compile(&manifest.job, &folder(path)).map_err(|errors| manifest.locate(&errors.0))
 }
 
 /// The absolute folder of a file that could be read.
