@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use arrow::array::RecordBatch;
 
-/// The longest record that is decoded, line end not counted. A longer one is a bad record and is passed over in pieces.
+/// The longest record that is decoded, line end included. A longer one is a bad record and is passed over in pieces.
 pub const RECORD_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// Reads the rows of one partition in order.

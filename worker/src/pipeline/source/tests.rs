@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -130,4 +131,180 @@ fn csv_with_quotes_and_any_column_order_is_read() {
             [(3, 7, "expected 3 fields, found 2"), (5, 9, "column `n`: expected Int64, found `four`")]
         );
     }
+}
+
+fn gzip(content: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(content).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn json(key: &str, n: i64) -> String {
+    format!("{{\"key\":\"{key}\",\"n\":{n}}}\n")
+}
+
+fn keys(seen: &Seen) -> Vec<&str> {
+    seen.rows.iter().map(|(key, _)| key.as_deref().unwrap()).collect()
+}
+
+#[test]
+fn gzip_of_several_members_and_zstd_of_several_frames_are_read() {
+    let folder = tempfile::tempdir().unwrap();
+    // The members part in the middle of a record.
+    let text: String = (0..20_000).map(|n| json(&format!("key-{n}"), n)).collect();
+    let (front, back) = text.as_bytes().split_at(text.len() / 2 + 7);
+    let zstd = |content| zstd::encode_all(content, 1).unwrap();
+    let files = [
+        write(folder.path(), "a.jsonl", text.as_bytes()),
+        write(folder.path(), "b.jsonl.gz", &[gzip(front), gzip(back)].concat()),
+        write(folder.path(), "c.jsonl.zst", &[zstd(front), zstd(back)].concat()),
+        write(folder.path(), "d.jsonl", &gzip(text.as_bytes())),
+    ];
+
+    let all = partitions(&source(&files, false, FormatPlan::Json)).unwrap();
+
+    let plain = drain(&all[0], 8192);
+    assert_eq!(plain.rows.len(), 20_000);
+    assert_eq!(plain.bytes, text.len() as u64);
+    for partition in &all[1..] {
+        let seen = drain(partition, 8192);
+        assert_eq!(seen.rows, plain.rows, "{}", partition.name());
+        assert_eq!(seen.bytes, plain.bytes);
+    }
+}
+
+#[test]
+fn progress_counts_compressed_bytes() {
+    let folder = tempfile::tempdir().unwrap();
+    let text: String = (0..50_000).map(|n| json("k", n)).collect();
+    let path = write(folder.path(), "a.gz", &gzip(text.as_bytes()));
+    let size = std::fs::metadata(&path).unwrap().len();
+    let mut reader = partitions(&source(&[path], false, FormatPlan::Json)).unwrap()[0].open().unwrap();
+
+    let mut shares = Vec::new();
+    while let Read::Rows(_) = reader.read(8192).unwrap() {
+        let progress = reader.progress();
+        assert_eq!(progress.bytes_total, Some(size));
+        shares.push(progress.bytes);
+    }
+
+    assert!(shares[0] < size && shares.is_sorted(), "{shares:?} of {size}");
+    assert_eq!(
+        reader.progress(),
+        Progress { bytes: size, bytes_total: Some(size), rows: 50_000, rows_total: None }
+    );
+}
+
+#[test]
+fn broken_compression_is_an_error_that_names_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let packed = gzip(json("a", 1).repeat(10_000).as_bytes());
+    let cut = write(folder.path(), "cut.gz", &packed[..packed.len() - 10]);
+    let plain = write(folder.path(), "plain.gz", b"{}\n");
+
+    let mut reader = partitions(&source(&[cut], false, FormatPlan::Json)).unwrap()[0].open();
+    let read = loop {
+        match reader.as_mut().map(|reader| reader.read(8192)) {
+            Ok(Ok(Read::Rows(_))) => {}
+            Ok(Ok(Read::Wait(_) | Read::End)) => panic!("the file is cut"),
+            Ok(Err(error)) => break error,
+            Err(_) => break reader.err().unwrap(),
+        }
+    };
+    let opened = partitions(&source(&[plain], false, FormatPlan::Json)).unwrap()[0].open().err().unwrap();
+
+    assert!(matches!(&read, SourceError::Read { path, .. } if path.ends_with("cut.gz")), "{read}");
+    assert!(opened.to_string().ends_with("plain.gz is not gzip data; rename it if it is not compressed"));
+}
+
+#[test]
+fn patterns_match_files_once_and_in_order() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["b-1", "a-2", "a-10", "a[1]"] {
+        write(folder.path(), name, json(name, 1).as_bytes());
+    }
+    std::fs::create_dir(folder.path().join("a-folder")).unwrap();
+    let patterns = [folder.path().join("a-*"), folder.path().join("*-1*"), folder.path().join("a[1]")];
+
+    let apart = partitions(&source(&patterns, false, FormatPlan::Json)).unwrap();
+    let together = partitions(&source(&patterns, true, FormatPlan::Json)).unwrap();
+
+    let names: Vec<_> =
+        apart.iter().map(|partition| drain(partition, 10).positions[0].file.to_string()).collect();
+    let expected = ["a-10", "a-2", "a[1]", "b-1"];
+    assert!(names.iter().zip(expected).all(|(name, expected)| name.ends_with(expected)), "{names:?}");
+    assert_eq!((apart.len(), together.len()), (4, 1));
+    let seen = drain(&together[0], 10);
+    assert_eq!(keys(&seen), expected);
+    assert_eq!(seen.numbers, [0, 1, 2, 3]);
+    assert!(seen.positions.iter().all(|position| (position.line, position.byte) == (1, 0)));
+}
+
+#[test]
+fn a_pattern_without_files_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "a.csv", b"key,n\n");
+    for name in ["*.jsonl", "missing.csv", "**/x*"] {
+        let patterns = [folder.path().join("*.csv"), folder.path().join(name)];
+
+        let error = partitions(&source(&patterns, false, csv())).err().unwrap();
+
+        assert_eq!(
+            error.to_string(),
+            format!("no file matches {}; check `source.files.urls`", patterns[1].display())
+        );
+    }
+}
+
+#[test]
+fn each_csv_file_has_its_own_header() {
+    let folder = tempfile::tempdir().unwrap();
+    let files = [
+        write(folder.path(), "a.csv", b"key,n\na,1\n"),
+        write(folder.path(), "b.csv", b""),
+        write(folder.path(), "c.csv", b"\xEF\xBB\xBFn,x,key\n2,,b\n"),
+        write(folder.path(), "d.csv", b"key,m\nc,3\n"),
+    ];
+    let together = partitions(&source(&files, true, csv())).unwrap();
+
+    let seen = drain(&partitions(&source(&files[..3], true, csv())).unwrap()[0], 10);
+    let mut reader = together[0].open().unwrap();
+    let error = (0..4).find_map(|_| reader.read(10).err()).unwrap();
+
+    assert_eq!(seen.rows, [(Some("a".to_owned()), Some(1)), (Some("b".to_owned()), Some(2))]);
+    let expected = "d.csv: the header has no column `n`; its columns are `key`, `m`";
+    assert!(error.to_string().ends_with(expected), "{error}");
+}
+
+#[test]
+fn a_record_of_100_mb_is_one_bad_record() {
+    let folder = tempfile::tempdir().unwrap();
+    let big = "x".repeat(100_000_000);
+    let text = format!("{}{{\"key\":\"{big}\",\"n\":2}}\n{}", json("a", 1), json("b", 3));
+    let packed = zstd::encode_all(text.as_bytes(), 1).unwrap();
+    let table = format!("key,n\na,1\n\"{big}\n\",2\nb,3\n");
+    let packed_table = zstd::encode_all(table.as_bytes(), 1).unwrap();
+    let files = [write(folder.path(), "a.zst", &packed), write(folder.path(), "b.zst", &packed_table)];
+    for (file, format, lines) in [(0, FormatPlan::Json, [2, 3]), (1, csv(), [3, 5])] {
+        let seen = drain(&partitions(&source(&files[file..=file], false, format)).unwrap()[0], 100);
+
+        assert_eq!(keys(&seen), ["a", "b"]);
+        assert_eq!(seen.numbers, [0, 2]);
+        assert_eq!((seen.bad.len(), seen.bad[0].line, seen.positions[1].line), (1, lines[0], lines[1]));
+        assert_eq!(seen.bad[0].cause, "the record is longer than 16 MiB");
+        assert_eq!(seen.bad[0].raw.len(), 64 * 1024);
+    }
+}
+
+#[test]
+fn a_record_of_16_mib_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let key = "y".repeat(crate::pipeline::records::RECORD_BYTES_MAX - json("", 1).len());
+    let text = [json("a", 1), json(&key, 1), json(&format!("{key}z"), 1), json("b", 1)].concat();
+    let path = write(folder.path(), "a.jsonl", text.as_bytes());
+
+    let seen = drain(&partitions(&source(&[path], false, FormatPlan::Json)).unwrap()[0], 100);
+
+    assert_eq!(seen.numbers, [0, 1, 3]);
+    assert_eq!(seen.rows[1].0.as_ref().map(String::len), Some(key.len()));
 }

@@ -48,8 +48,12 @@ struct Field {
     next: usize,
 }
 
-/// A record: where the next begins, and what is wrong with it.
-type Record = (usize, Result<(), String>);
+/// A record: where the next begins, the line feeds in it, and what is wrong with it.
+struct Record {
+    next: usize,
+    lines: u64,
+    result: Result<(), String>,
+}
 
 impl CsvDecoder {
     /// A decoder that reads the fields named like the schema's columns.
@@ -128,6 +132,8 @@ impl CsvDecoder {
             if result.is_ok() {
                 result = if field.open {
                     Err("a quoted field is not closed before the end of the file".to_owned())
+                } else if text.contains(&0) {
+                    Err(format!("field {} has a NUL byte, so it is not text", count + 1))
                 } else if let Some(Some(index)) = self.fields.get(count) {
                     let nulls = if field.quoted { &[][..] } else { &self.options.nulls };
                     put(self.columns.slot(*index), text, nulls)
@@ -138,7 +144,8 @@ impl CsvDecoder {
             count += 1;
             at = field.next;
             if field.last {
-                return Some((at, self.counted(count, result)));
+                let lines = line_feeds(&bytes[start..at]);
+                return Some(Record { next: at, lines, result: self.counted(count, result) });
             }
         }
     }
@@ -167,15 +174,17 @@ impl CsvDecoder {
 
     /// The record at `start`. `None`: it is not complete.
     fn read_record(&mut self, bytes: &[u8], start: usize, end: bool) -> Option<Record> {
-        let stop = memchr::memchr2(b'"', b'\n', &bytes[start..]).map(|stop| start + stop);
+        // Quotes and NUL bytes are for the careful path.
+        let stop = memchr::memchr3(b'"', b'\n', 0, &bytes[start..]).map(|stop| start + stop);
         match stop {
-            Some(stop) if bytes[stop] == b'"' => self.read_quoted(bytes, start, end),
+            Some(stop) if bytes[stop] != b'\n' => self.read_quoted(bytes, start, end),
             None if !end => None,
             stop => {
                 let line_end = stop.unwrap_or(bytes.len());
                 let line = &bytes[start..line_end];
                 let result = self.read_plain(line.strip_suffix(b"\r").unwrap_or(line));
-                Some((bytes.len().min(line_end + 1), result))
+                let next = bytes.len().min(line_end + 1);
+                Some(Record { next, lines: u64::from(stop.is_some()), result })
             }
         }
     }
@@ -212,20 +221,20 @@ impl Decoder for CsvDecoder {
         let (mut at, mut lines, mut bad) = (0, 0, Vec::new());
         while self.spans.len() < records_max {
             let start = empty_lines(bytes, at, end);
-            lines += memchr::memchr_iter(b'\n', &bytes[at..start]).count() as u64;
+            lines += line_feeds(&bytes[at..start]);
             at = start;
             if start == bytes.len() {
                 break;
             }
-            let Some((next, result)) = self.read_record(bytes, start, end) else {
+            let Some(record) = self.read_record(bytes, start, end) else {
                 self.columns.cancel_row();
                 break;
             };
-            let raw = &bytes[start..next];
-            lines += memchr::memchr_iter(b'\n', raw).count() as u64;
+            let raw = &bytes[start..record.next];
+            lines += record.lines;
             let raw = raw.strip_suffix(b"\n").unwrap_or(raw);
             let raw = raw.strip_suffix(b"\r").unwrap_or(raw);
-            match result {
+            match record.result {
                 Ok(()) => self.columns.end_row(),
                 Err(cause) => {
                     self.columns.cancel_row();
@@ -233,7 +242,7 @@ impl Decoder for CsvDecoder {
                 }
             }
             self.spans.push(span(start, start + raw.len()));
-            at = next;
+            at = record.next;
         }
         Decoded { rows: self.columns.finish(), consumed: at, lines, bad }
     }
@@ -258,6 +267,10 @@ impl Decoder for CsvDecoder {
     }
 }
 
+fn line_feeds(bytes: &[u8]) -> u64 {
+    if bytes.is_empty() { 0 } else { memchr::memchr_iter(b'\n', bytes).count() as u64 }
+}
+
 /// The first place from `at` on that is not in an empty line.
 fn empty_lines(bytes: &[u8], mut at: usize, end: bool) -> usize {
     loop {
@@ -278,9 +291,6 @@ fn put(column: &mut Column, field: &[u8], nulls: &[String]) -> Result<(), String
     let Ok(text) = std::str::from_utf8(field) else {
         return Err(format!("column `{}`: not UTF-8 text", column.name));
     };
-    if text.contains('\0') {
-        return Err(format!("column `{}`: has a NUL byte, so it is not text", column.name));
-    }
     let found = if text.is_empty() { "an empty field" } else { "text" };
     column.push_untyped(text).map_err(|unfit| column.cause(unfit, found, field))
 }

@@ -10,8 +10,6 @@ use crate::pipeline::records::RECORD_BYTES_MAX;
 
 /// Read at a time, and kept while no record is longer.
 const PIECE_BYTES: usize = 256 * 1024;
-/// A record with its line end.
-const BUFFER_BYTES_MAX: usize = RECORD_BYTES_MAX + 2;
 
 /// The part of an input that is in memory.
 #[derive(Debug, Default)]
@@ -58,7 +56,7 @@ impl Buffer {
 
     /// The longest record fits, so that what has no end in here is too long.
     pub(super) fn is_full(&self) -> bool {
-        self.filled - self.start >= BUFFER_BYTES_MAX
+        self.filled - self.start >= RECORD_BYTES_MAX
     }
 
     /// The first `count` bytes of the rest are used up.
@@ -75,7 +73,7 @@ impl Buffer {
         let size = if self.filled < PIECE_BYTES / 2 {
             PIECE_BYTES
         } else {
-            (self.filled * 2).clamp(PIECE_BYTES, BUFFER_BYTES_MAX)
+            (self.filled * 2).clamp(PIECE_BYTES, RECORD_BYTES_MAX)
         };
         if self.bytes.len() != size {
             self.bytes.resize(size, 0);

@@ -4,6 +4,8 @@
 //! Never: depends on batch sizes, parallelism or, but for the start of timestamps, on the clock.
 
 mod random;
+#[cfg(test)]
+mod tests;
 mod value;
 mod zipf;
 
