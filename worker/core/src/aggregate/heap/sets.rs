@@ -83,10 +83,11 @@ impl<T: Member> Set<T> {
                 true
             }
             Self::Many(many) => {
-                let entry =
-                    many.entry(member.hashed(), |other| *other == member, |member: &T| member.hashed());
-                let is_new = matches!(entry, hashbrown::hash_table::Entry::Vacant(_));
-                entry.or_insert(member);
+                // Not by `entry`: it makes room before it knows whether the member is new.
+                let is_new = many.find(member.hashed(), |other| *other == member).is_none();
+                if is_new {
+                    many.insert_unique(member.hashed(), member, |member: &T| member.hashed());
+                }
                 is_new
             }
         }
@@ -187,6 +188,20 @@ mod tests {
             assert_eq!(sets.len(handle), members.len());
         }
         assert_eq!(sets.len(0), 0);
+    }
+
+    #[test]
+    fn members_that_are_there_already_do_not_change_the_bytes_that_are_counted() {
+        let mut sets: Sets<u64> = Sets::default();
+        let mut handle = 0;
+        for size in 1..3_000 {
+            handle = sets.insert(handle, size);
+            sets.insert(handle, 1);
+        }
+
+        let held: usize = sets.sets.iter().map(super::Set::bytes).sum();
+
+        assert_eq!(sets.bytes, held);
     }
 
     #[test]
