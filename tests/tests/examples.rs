@@ -20,7 +20,7 @@ fn every_example_compiles() {
 
         let plan = streamjob_plan::compile(&job, folder);
 
-        assert!(plan.is_ok(), "{}: {}", manifest.display(), plan.err().expect("it is an error"));
+        assert!(plan.is_ok(), "{}: {}", manifest.display(), plan.expect_err("it is an error"));
     }
 }
 

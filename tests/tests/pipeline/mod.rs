@@ -5,3 +5,5 @@
 
 mod conformance;
 mod exchange;
+mod records;
+mod stop;

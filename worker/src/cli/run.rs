@@ -37,15 +37,15 @@ enum Failure {
 pub(super) fn run(args: &RunArgs) -> Exit {
     let screen = Screen::new();
     if let Err(error) = logs::start(args.log.as_deref(), args.log_format, screen.clone()) {
-        eprintln!(
+        logs::say(format_args!(
             "the log filter cannot be read: {error}; write `--log info` or `--log streamjob_worker=debug`"
-        );
+        ));
         return Exit::Mistake;
     }
     let plan = match manifest::compile(&args.manifest) {
         Ok(plan) => plan,
         Err(mistakes) => {
-            eprintln!("{mistakes}");
+            logs::say(mistakes);
             return Exit::Mistake;
         }
     };
@@ -91,7 +91,7 @@ fn run_plan(plan: Plan, args: &RunArgs, screen: Screen) -> Result<Exit, Failure>
     progress.stop();
     let summary = Summary::of(&metrics, started.elapsed(), Usage::now());
     match args.log_format {
-        LogFormat::Text => eprintln!("{summary}"),
+        LogFormat::Text => logs::say(&summary),
         LogFormat::Json => summary.log(),
     }
     Ok(match ending? {

@@ -57,11 +57,11 @@ impl Signals {
                 if seen.swap(number, Ordering::Relaxed) != 0 {
                     std::process::exit(i32::from(signal.exit_code()));
                 }
+                stop();
                 tracing::info!(
                     ?signal,
                     "stopping after the last epoch; a second signal ends the process at once"
                 );
-                stop();
             }
         })?;
         Ok(Self { handle, first, thread: Some(thread) })

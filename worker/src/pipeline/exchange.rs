@@ -15,9 +15,9 @@ use streamjob_core::window::{KeyedRows, Partials};
 #[derive(Debug)]
 pub enum Message {
     /// Rows of one partition, all of which stand before its next watermark.
-    Rows(KeyedRows),
+    Rows(Box<KeyedRows>),
     /// Partial states of one slice.
-    Partials(Partials),
+    Partials(Box<Partials>),
     /// The watermark of a partition after everything sent before.
     Watermark {
         /// Which partition.

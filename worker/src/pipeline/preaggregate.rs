@@ -4,8 +4,8 @@
 //! Never: takes a row that could be late.
 
 use streamjob_core::key_group::{key_group, slot_of};
-use streamjob_core::window::{KeyedRows, Partials};
 use streamjob_core::preaggregate::PreAggregator;
+use streamjob_core::window::{KeyedRows, Partials};
 
 /// What goes to one slot.
 pub enum Routed {
@@ -34,7 +34,7 @@ impl PreAggregate {
 
     /// Rows of one partition whose watermark before them is `watermark`. What must be sent is handed to `send`, in order.
     pub fn on_rows(&mut self, rows: KeyedRows, watermark: i64, mut send: impl FnMut(u32, Routed)) {
-        if rows.len() == 0 {
+        if rows.is_empty() {
             return;
         }
         if self.suspect[rows.partition as usize] {

@@ -82,7 +82,10 @@ impl Transform {
             encoder: KeyEncoder::new(&types)?,
             key: plan.key.clone(),
             payload,
-            cuts: CutFinder::new(Tumbling::new(plan.window.size_ms, plan.window.offset_ms), plan.window.allowed_lateness_ms),
+            cuts: CutFinder::new(
+                Tumbling::new(plan.window.size_ms, plan.window.offset_ms),
+                plan.window.allowed_lateness_ms,
+            ),
             with_positions: plan.aggregates.iter().any(needs_position),
         })
     }

@@ -33,12 +33,7 @@ pub struct Schemas {
 
 impl WindowStage {
     /// The stage over an operator, for rows of `partitions` partitions that come through `channels` channels.
-    pub fn new(
-        operator: WindowOperator,
-        partitions: u32,
-        channels: u32,
-        schemas: Schemas,
-    ) -> Self {
+    pub fn new(operator: WindowOperator, partitions: u32, channels: u32, schemas: Schemas) -> Self {
         Self {
             operator,
             combiner: WatermarkCombiner::new(partitions),
@@ -61,7 +56,8 @@ impl WindowStage {
         if let Some(columns) = &self.schemas.late {
             let source = rows.rows.project(columns).expect("late columns are part of the payload");
             let indices = UInt32Array::from(self.scratch.clone());
-            self.late.push_back(take_record_batch(&source, &indices).expect("late rows are rows of the batch"));
+            self.late
+                .push_back(take_record_batch(&source, &indices).expect("late rows are rows of the batch"));
         }
         Ok(())
     }

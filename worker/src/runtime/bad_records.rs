@@ -13,19 +13,19 @@ use crate::pipeline::records::{BadRecord, DecodedRows, PartitionReader};
 use crate::pipeline::sink::{DeadLetter, FilesSink, SealedFile, Sink, SinkError, dead_letter_rows};
 
 /// The policy, as one slot carries it out.
-pub enum BadRecordHandler {
+pub(super) enum BadRecordHandler {
     /// The job stops at the first one.
     Fail,
     /// They are counted.
     Skip,
     /// They are counted and written.
-    DeadLetter(FilesSink),
+    DeadLetter(Box<FilesSink>),
 }
 
 impl BadRecordHandler {
     /// Deals with the bad records of a batch, those that could not be decoded and those that were rejected after it.
     /// Returns how many there were.
-    pub fn on_batch(
+    pub(super) fn on_batch(
         &mut self,
         batch: &DecodedRows,
         rejected: &[Rejected],
@@ -58,12 +58,10 @@ impl BadRecordHandler {
     }
 
     /// Seals the epoch's dead letters.
-    pub fn on_barrier(&mut self, epoch: u64) -> Result<Option<(Target, SealedFile)>, SinkError> {
+    pub(super) fn on_barrier(&mut self, epoch: u64) -> Result<Option<(Target, SealedFile)>, SinkError> {
         match self {
             Self::Fail | Self::Skip => Ok(None),
-            Self::DeadLetter(sink) => {
-                Ok(sink.on_barrier(epoch)?.map(|file| (Target::DeadLetters, file)))
-            }
+            Self::DeadLetter(sink) => Ok(sink.on_barrier(epoch)?.map(|file| (Target::DeadLetters, file))),
         }
     }
 }

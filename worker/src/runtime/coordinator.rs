@@ -16,7 +16,7 @@ use crate::pipeline::sink::SealedFile;
 
 /// What the coordinator tells a slot.
 #[derive(Clone, Debug)]
-pub enum Command {
+pub(super) enum Command {
     /// End the epoch: send the barrier after everything read so far. After the last one, read no more.
     Barrier {
         /// The epoch to end.
@@ -35,7 +35,7 @@ pub enum Command {
 
 /// What a slot tells the coordinator.
 #[derive(Debug)]
-pub enum Event {
+pub(super) enum Event {
     /// The barrier has come through all channels and the slot's part of the epoch is sealed.
     Sealed {
         /// Which slot.
@@ -54,15 +54,13 @@ pub enum Event {
     },
     /// The slot cannot go on.
     Failed {
-        /// Which slot.
-        slot: usize,
         /// Why.
         error: RunError,
     },
 }
 
 /// The end of a slot's command queue, and what wakes its thread.
-pub struct SlotHandle {
+pub(super) struct SlotHandle {
     /// Commands to the slot.
     pub commands: Sender<Command>,
     /// Wakes the slot's thread.
@@ -79,7 +77,7 @@ pub enum Ending {
 }
 
 /// The coordinator of a job.
-pub struct Coordinator {
+pub(super) struct Coordinator {
     slots: Vec<SlotHandle>,
     events: Receiver<Event>,
     publisher: Publisher,
@@ -99,7 +97,7 @@ struct Pending {
 
 impl Coordinator {
     /// A coordinator over these slots; a barrier starts every `interval`.
-    pub fn new(
+    pub(super) fn new(
         slots: Vec<SlotHandle>,
         events: Receiver<Event>,
         publisher: Publisher,
@@ -111,7 +109,7 @@ impl Coordinator {
     }
 
     /// Runs the job to its end. The slots have been told to exit when it returns.
-    pub fn run(mut self) -> Result<Ending, RunError> {
+    pub(super) fn run(mut self) -> Result<Ending, RunError> {
         let ending = self.run_epochs();
         self.tell(&Command::Exit);
         ending
@@ -133,7 +131,7 @@ impl Coordinator {
             let wait = next_barrier.saturating_duration_since(now).min(STOP_POLL);
             match self.events.recv_timeout(wait) {
                 Ok(Event::Drained { slot }) => self.drained[slot] = true,
-                Ok(Event::Failed { slot: _, error }) => return Err(error),
+                Ok(Event::Failed { error }) => return Err(error),
                 Ok(Event::Sealed { slot, epoch, files, behind }) => {
                     assert_eq!(epoch, self.epoch, "one epoch is outstanding");
                     let current = pending.as_mut().expect("a slot seals what was started");

@@ -10,13 +10,13 @@ use crate::metrics::SlotMetrics;
 
 /// The time since the last batch, while there is input.
 #[derive(Debug, Default)]
-pub struct GapMeter {
+pub(super) struct GapMeter {
     last: Option<Duration>,
 }
 
 impl GapMeter {
     /// A batch has been processed at `now`, time since the start; the time since the one before it is a gap.
-    pub fn on_batch(&mut self, now: Duration, metrics: &SlotMetrics) {
+    pub(super) fn on_batch(&mut self, now: Duration, metrics: &SlotMetrics) {
         if let Some(last) = self.last.replace(now) {
             let gap = now.saturating_sub(last);
             metrics.longest_gap_nanos.fetch_max(gap.as_nanos() as u64, Relaxed);
@@ -24,7 +24,7 @@ impl GapMeter {
     }
 
     /// The slot had nothing to read: the next batch ends no gap.
-    pub fn pause(&mut self) {
+    pub(super) fn pause(&mut self) {
         self.last = None;
     }
 }

@@ -16,7 +16,7 @@ use crate::pipeline::transform::PartitionTime;
 const OPEN_MAX: usize = 64;
 
 /// The partitions of one slot.
-pub struct Intake {
+pub(super) struct Intake {
     unopened: VecDeque<(u32, Input)>,
     open: Vec<OpenPartition>,
     bound_ms: i64,
@@ -25,7 +25,7 @@ pub struct Intake {
 }
 
 /// A partition that is being read.
-pub struct OpenPartition {
+pub(super) struct OpenPartition {
     /// Reads it.
     pub reader: Box<dyn PartitionReader>,
     /// Its id and watermark.
@@ -38,7 +38,7 @@ pub struct OpenPartition {
 }
 
 /// What one look at the partitions brought.
-pub enum Taken<'a> {
+pub(super) enum Taken<'a> {
     /// A batch of rows, and the partition it is from. It was idle before if its status says so.
     Rows(&'a mut OpenPartition, DecodedRows),
     /// A partition has nothing new for too long.
@@ -53,7 +53,7 @@ pub enum Taken<'a> {
 
 impl Intake {
     /// The partitions of a slot, with their ids, in the order in which they are opened.
-    pub fn new(
+    pub(super) fn new(
         partitions: Vec<(u32, Input)>,
         event_time: &streamjob_plan::EventTimePlan,
         rows_max: usize,
@@ -70,7 +70,7 @@ impl Intake {
 
     /// Reads from the partition with the lowest watermark that has something. `blocked` says that the slot could not
     /// read since the last call: that time does not make a partition idle.
-    pub fn take(&mut self, now: Duration, blocked: bool) -> Result<Taken<'_>, SourceError> {
+    pub(super) fn take(&mut self, now: Duration, blocked: bool) -> Result<Taken<'_>, SourceError> {
         self.open_more()?;
         let Some(index) = self.lowest_ready(now) else { return Ok(self.nothing_ready(now)) };
         let partition = &mut self.open[index];
@@ -120,7 +120,8 @@ impl Intake {
     fn lowest_ready(&self, now: Duration) -> Option<usize> {
         let ready = |partition: &OpenPartition| partition.not_before.is_none_or(|at| at <= now);
         let open = self.open.iter().enumerate().filter(|(_, partition)| ready(partition));
-        open.min_by_key(|(_, partition)| (partition.time.watermark.current(), partition.time.id)).map(|(i, _)| i)
+        open.min_by_key(|(_, partition)| (partition.time.watermark.current(), partition.time.id))
+            .map(|(i, _)| i)
     }
 
     fn nothing_ready(&self, now: Duration) -> Taken<'_> {
@@ -133,7 +134,7 @@ impl Intake {
     }
 
     /// Whether a partition is active; finished ones are not.
-    pub fn is_active(&self, id: u32) -> bool {
+    pub(super) fn is_active(&self, id: u32) -> bool {
         self.open.iter().any(|partition| partition.time.id == id && partition.status == Status::Active)
     }
 }

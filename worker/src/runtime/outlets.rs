@@ -9,7 +9,7 @@ use crate::pipeline::sink::{SealedFile, Sink, SinkError};
 
 /// A place that output goes to. Each has a folder of its own when it is files.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub enum Target {
+pub(super) enum Target {
     /// Results of windows.
     Results,
     /// Late rows.
@@ -19,7 +19,7 @@ pub enum Target {
 }
 
 /// The sinks of one slot, but for bad records.
-pub struct Outlets {
+pub(super) struct Outlets {
     results: Box<dyn Sink>,
     /// `None` when late rows are only counted.
     late: Option<Box<dyn Sink>>,
@@ -27,23 +27,23 @@ pub struct Outlets {
 
 impl Outlets {
     /// Results go here, late rows there.
-    pub fn new(results: Box<dyn Sink>, late: Option<Box<dyn Sink>>) -> Self {
+    pub(super) fn new(results: Box<dyn Sink>, late: Option<Box<dyn Sink>>) -> Self {
         Self { results, late }
     }
 
     /// Writes results.
-    pub fn write_results(&mut self, rows: &RecordBatch) -> Result<(), SinkError> {
+    pub(super) fn write_results(&mut self, rows: &RecordBatch) -> Result<(), SinkError> {
         self.results.write(rows)
     }
 
     /// Writes late rows.
-    pub fn write_late(&mut self, rows: &RecordBatch) -> Result<(), SinkError> {
+    pub(super) fn write_late(&mut self, rows: &RecordBatch) -> Result<(), SinkError> {
         let late = self.late.as_mut().expect("late rows are kept only when there is a sink for them");
         late.write(rows)
     }
 
     /// Seals the epoch's output; what became a file is returned.
-    pub fn on_barrier(&mut self, epoch: u64) -> Result<Vec<(Target, SealedFile)>, SinkError> {
+    pub(super) fn on_barrier(&mut self, epoch: u64) -> Result<Vec<(Target, SealedFile)>, SinkError> {
         let mut sealed = Vec::new();
         sealed.extend(self.results.on_barrier(epoch)?.map(|file| (Target::Results, file)));
         if let Some(late) = &mut self.late {

@@ -13,7 +13,7 @@ use crate::metrics::JobMetrics;
 use crate::pipeline::sink::{PublishedFile, SealedFile, SinkError, write_epoch_manifest};
 
 /// Publishes the epochs of a job.
-pub struct Publisher {
+pub(super) struct Publisher {
     folders: BTreeMap<Target, PathBuf>,
     run: String,
     metrics: Arc<JobMetrics>,
@@ -21,12 +21,12 @@ pub struct Publisher {
 
 impl Publisher {
     /// A publisher for targets that are folders; `run` stands in the lists.
-    pub fn new(folders: BTreeMap<Target, PathBuf>, run: String, metrics: Arc<JobMetrics>) -> Self {
+    pub(super) fn new(folders: BTreeMap<Target, PathBuf>, run: String, metrics: Arc<JobMetrics>) -> Self {
         Self { folders, run, metrics }
     }
 
     /// Publishes an epoch: each file under its final name, then `_epoch-<n>.json` in each folder that got any.
-    pub fn publish(&self, epoch: u64, files: Vec<(Target, SealedFile)>) -> Result<(), SinkError> {
+    pub(super) fn publish(&self, epoch: u64, files: Vec<(Target, SealedFile)>) -> Result<(), SinkError> {
         let mut published: BTreeMap<Target, Vec<PublishedFile>> = BTreeMap::new();
         for (target, file) in files {
             published.entry(target).or_default().push(file.publish()?);

@@ -18,11 +18,11 @@ use super::coordinator::{Command, Event};
 use super::gap::GapMeter;
 use super::intake::{Intake, OpenPartition, Taken};
 use super::outlets::Outlets;
-use crate::pipeline::clock::Clock;
 use crate::metrics::{ENDLESS, JobMetrics, PartitionStatus, SlotMetrics};
+use crate::pipeline::clock::Clock;
 use crate::pipeline::exchange::{Inputs, Message, Outputs};
-use crate::pipeline::records::DecodedRows;
 use crate::pipeline::preaggregate::{PreAggregate, Routed};
+use crate::pipeline::records::DecodedRows;
 use crate::pipeline::transform::{Piece, Transform};
 use crate::pipeline::window::WindowStage;
 
@@ -36,7 +36,7 @@ const MESSAGES_PER_TURN: usize = 16;
 const PARK_MAX: Duration = Duration::from_millis(100);
 
 /// Everything that one slot is made of.
-pub struct Slot {
+pub(super) struct Slot {
     /// Its number.
     pub id: usize,
     /// What it reads.
@@ -83,11 +83,11 @@ struct State {
 
 impl Slot {
     /// Runs until the coordinator says exit. An error goes to the coordinator as an event.
-    pub fn run(mut self) {
-        let (id, events) = (self.id, self.events.clone());
+    pub(super) fn run(mut self) {
+        let events = self.events.clone();
         if let Err(error) = self.serve() {
             // Without a coordinator nobody is left to tell.
-            let _gone = events.send(Event::Failed { slot: id, error });
+            let _gone = events.send(Event::Failed { error });
         }
     }
 
@@ -268,11 +268,7 @@ impl Slot {
         Ok(())
     }
 
-    fn send_rows(
-        &mut self,
-        rows: streamjob_core::window::KeyedRows,
-        watermark: i64,
-    ) -> Result<(), RunError> {
+    fn send_rows(&mut self, rows: streamjob_core::window::KeyedRows, watermark: i64) -> Result<(), RunError> {
         let Some(preaggregate) = &mut self.preaggregate else {
             return Ok(self.window.on_rows(&rows)?);
         };
@@ -288,8 +284,8 @@ impl Slot {
     fn dispatch(&mut self, routed: Vec<(u32, Routed)>) -> Result<(), RunError> {
         for (to, what) in routed {
             let message = match what {
-                Routed::Rows(rows) => Message::Rows(rows),
-                Routed::Partials(partials) => Message::Partials(partials),
+                Routed::Rows(rows) => Message::Rows(Box::new(rows)),
+                Routed::Partials(partials) => Message::Partials(Box::new(partials)),
             };
             if to as usize == self.id {
                 self.on_message(self.id, message)?;

@@ -66,8 +66,10 @@ pub struct Input {
 pub fn inputs(plan: &Plan, clock: &Arc<dyn Clock>) -> Result<Vec<Input>, RunError> {
     let decoder = decode::maker(&plan.source);
     let partitions = source::open(&plan.source, Arc::clone(clock), decoder)?;
-    let input =
-        |partition: source::Partition| Input { name: partition.name().to_owned(), open: Box::new(move || partition.open()) };
+    let input = |partition: source::Partition| Input {
+        name: partition.name().to_owned(),
+        open: Box::new(move || partition.open()),
+    };
     Ok(partitions.into_iter().map(input).collect())
 }
 
@@ -189,7 +191,7 @@ impl Job {
             BadRecordsPlan::Fail => BadRecordHandler::Fail,
             BadRecordsPlan::Skip => BadRecordHandler::Skip,
             BadRecordsPlan::DeadLetter { folder } => {
-                BadRecordHandler::DeadLetter(sink::open_dead_letters(folder, &self.writer(id)))
+                BadRecordHandler::DeadLetter(Box::new(sink::open_dead_letters(folder, &self.writer(id))))
             }
         }
     }
@@ -226,7 +228,7 @@ fn spawn(slot: Slot, events: Sender<Event>) -> Result<JoinHandle<()>, RunError> 
             if let Err(panic) = catch_unwind(AssertUnwindSafe(|| slot.run())) {
                 let message = panic_message(panic.as_ref());
                 // Without a coordinator nobody is left to tell.
-                let _gone = events.send(Event::Failed { slot: id, error: RunError::Panicked { slot: id, message } });
+                let _gone = events.send(Event::Failed { error: RunError::Panicked { slot: id, message } });
             }
         })
         .map_err(|source| RunError::Thread { slot: id, source })

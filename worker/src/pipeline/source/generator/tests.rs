@@ -52,7 +52,10 @@ fn plan(rows: Option<u64>, values: Vec<GeneratedValue>) -> (GeneratorPlan, Schem
     let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
     let columns = values.into_iter().zip(0..).map(|(value, index)| ColumnGenerator { index, value });
     let columns = columns.collect();
-    (GeneratorPlan { seed: 7, partitions: 3, rows, rows_per_second: None, columns, declared: Vec::new() }, schema)
+    (
+        GeneratorPlan { seed: 7, partitions: 3, rows, rows_per_second: None, columns, declared: Vec::new() },
+        schema,
+    )
 }
 
 fn drain(reader: &mut GeneratorReader, rows_max: usize) -> Vec<RecordBatch> {
