@@ -3,7 +3,8 @@
 //! Owns: the same job at many parallelisms, with hot keys and queues of one batch.
 //! Never: measures speed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use anyhow::Result;
 use streamjob_tests::inside;
@@ -85,5 +86,50 @@ fn a_hot_key_and_queues_of_one_batch_neither_lose_rows_nor_lock_up() -> Result<(
 
         assert!(rows == expected, "parallelism {parallelism}");
     }
+    Ok(())
+}
+
+/// Partitions go idle between their rows and come back behind the watermark.
+const IDLE: &str = r#"
+apiVersion: streamjob.dev/v1alpha1
+kind: StreamJob
+metadata: {name: idle}
+spec:
+  parallelism: 3
+  pipeline:
+    source:
+      generator:
+        partitions: 16
+        rows: 3000
+        rowsPerSecond: 1500
+        columns:
+          - {name: key, sequence: {modulo: 7}}
+          - {name: ts, timestamp: {start: "2026-01-01T00:00:00Z", rowsPerSecond: 100, disorder: 1s}}
+    eventTime: {field: ts, maxOutOfOrderness: 100ms, idleTimeout: 1ms}
+    keyBy: [key]
+    window: {tumbling: {size: 300ms}, late: {action: SideOutput, files: {url: late}}}
+    aggregates: [{name: rows, function: Count}]
+    sink: {files: {url: out}}
+"#;
+
+#[test]
+fn every_row_of_partitions_that_come_and_go_is_in_a_window_or_late_and_never_in_both() -> Result<()> {
+    let folder = JobFolder::new("")?;
+    let plan = inside::plan(IDLE, folder.path())?;
+    let options =
+        Options { batch_rows: 16, epoch_interval: Duration::from_millis(100), ..Options::default() };
+
+    let ran = inside::run(plan, options, StopFlag::default())?;
+
+    let mut in_windows = 0;
+    let mut windows = BTreeSet::new();
+    for row in folder.rows("out")? {
+        in_windows += row["rows"].as_u64().expect("a count");
+        assert!(windows.insert((row["key"].to_string(), row["window_start"].as_i64())), "fired twice: {row}");
+    }
+    let late = folder.rows("late")?.len() as u64;
+    assert_eq!(in_windows + late, 3_000);
+    assert_eq!(late, ran.metrics.sum(|slot| &slot.late));
+    assert!(late > 0, "the disorder is greater than the bound");
     Ok(())
 }
