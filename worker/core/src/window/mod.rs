@@ -3,6 +3,8 @@
 //! Owns: when a window fires, what is late, and the state of open windows.
 //! Never: decides what the watermark is, or waits.
 
+#[cfg(test)]
+mod conformance;
 mod data;
 mod divide;
 mod firing;
