@@ -15,7 +15,7 @@ use super::pool::Pool;
 /// Words in the first block, as a power of two: 4 KB.
 const FIRST_BITS: u32 = 9;
 /// Enough for all row ids: 2^32 words, which is 32 GB of rows in a table.
-pub(super) const BLOCKS: usize = (32 - FIRST_BITS + 1) as usize;
+const BLOCKS: usize = (32 - FIRST_BITS + 1) as usize;
 
 #[derive(Debug)]
 pub(super) struct Arena {
@@ -72,9 +72,9 @@ impl Arena {
         self.origins[block_of(row)].wrapping_add(row.0 as usize * 8)
     }
 
-    /// Gives the blocks to other arenas.
-    pub(super) fn retire(self, pool: &mut Pool) {
-        pool.put(self.blocks);
+    /// Gives the blocks to other tables.
+    pub(super) fn retire(self) -> impl Iterator<Item = Memory> {
+        self.blocks.into_iter().flatten()
     }
 
     #[cold]
@@ -83,7 +83,8 @@ impl Arena {
         // The first word of block 0 is never used.
         let block = (first..BLOCKS).find(|&block| block_words(block) > words);
         let block = block.expect("a slice holds at most 32 GB of rows: make windows shorter or add slots");
-        let memory = pool.take(block).unwrap_or_else(|| Memory::zeroed(block_words(block) as usize * 8));
+        let bytes = block_words(block) as usize * 8;
+        let memory = pool.take(bytes).unwrap_or_else(|| Memory::zeroed(bytes));
         let start = block_start(block);
         self.origins[block] = memory.start().as_ptr().wrapping_sub(start as usize * 8);
         self.blocks[block] = Some(memory);

@@ -11,11 +11,14 @@
 use std::ops::Range;
 
 use super::memory::Memory;
+use super::pool::Pool;
 
-/// Slots of a new index.
-const SLOTS_MIN: usize = 112;
-/// Of 16 slots so many may be full.
+/// Homes of a new index.
+const HOMES_MIN: usize = 112;
+/// Of 16 homes so many may be in use.
 const LOAD: usize = 11;
+/// Where nearly all tags are, counted from their home.
+const NEAR: usize = 4;
 
 /// The hash bits by which an index orders keys.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -24,6 +27,11 @@ pub(super) struct Tag(pub(super) u32);
 /// Where a row is: its position in the arena in 8-byte words. Never 0.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct RowId(pub(super) u32);
+
+impl RowId {
+    /// The id of no row.
+    pub(super) const NONE: Self = Self(0);
+}
 
 /// From hashes to tags, for keys of a range of key groups.
 #[derive(Clone, Debug)]
@@ -72,19 +80,21 @@ pub(super) struct Index {
 
 impl Index {
     pub(super) fn new(tags: &Tags) -> Self {
-        Self::with_homes(SLOTS_MIN, tags.end)
+        Self::in_memory(Memory::zeroed(slots_bytes(HOMES_MIN)), HOMES_MIN, tags.end)
     }
 
-    fn with_homes(homes: usize, tags_end: u64) -> Self {
-        // The rest takes what is pushed over the end; it grows with the index, so any cluster fits some size.
-        let slots = homes + 16 + homes / 64;
-        Self {
-            memory: Memory::zeroed(slots * 8),
-            homes,
-            multiplier: ((homes as u64) << 32) / tags_end,
-            keys: 0,
-            tags_end,
-        }
+    fn with_homes(homes: usize, tags_end: u64, pool: &mut Pool) -> Self {
+        let bytes = slots_bytes(homes);
+        let Some(memory) = pool.take(bytes) else {
+            return Self::in_memory(Memory::zeroed(bytes), homes, tags_end);
+        };
+        let mut index = Self::in_memory(memory, homes, tags_end);
+        index.slots_mut().fill(0);
+        index
+    }
+
+    fn in_memory(memory: Memory, homes: usize, tags_end: u64) -> Self {
+        Self { memory, homes, multiplier: ((homes as u64) << 32) / tags_end, keys: 0, tags_end }
     }
 
     pub(super) fn keys(&self) -> usize {
@@ -95,9 +105,13 @@ impl Index {
         self.memory.bytes()
     }
 
-    /// The position from which a tag is looked for.
+    /// Gives the memory to other tables.
+    pub(super) fn retire(self) -> Memory {
+        self.memory
+    }
+
     #[inline]
-    pub(super) fn home(&self, tag: Tag) -> usize {
+    fn home(&self, tag: Tag) -> usize {
         ((u64::from(tag.0) * self.multiplier) >> 32) as usize
     }
 
@@ -107,43 +121,61 @@ impl Index {
         super::prefetch(self.slots()[self.home(tag)..].as_ptr().cast());
     }
 
-    /// The first position from `position` on whose slot has this tag, and its row. `position` is the tag's home,
-    /// or follows a position that was found.
+    /// A row of this tag if one is near its home, or else none. Without a branch that depends on where it is: the
+    /// processor goes on to the next tag while this one's slots are on their way.
     #[inline]
-    pub(super) fn find(&self, tag: Tag, position: usize) -> Option<(usize, RowId)> {
-        // An empty slot is smaller than any other of the tag, or of a smaller one, would be: so it needs a test.
-        let least = u64::from(tag.0) << 32;
-        for (offset, &slot) in self.slots()[position..].iter().enumerate() {
-            if slot == 0 || slot > least | u64::from(u32::MAX) {
-                return None;
-            }
-            if slot >= least {
-                return Some((position + offset, RowId(slot as u32)));
-            }
+    pub(super) fn near(&self, tag: Tag) -> RowId {
+        let near = self.slots()[self.home(tag)..].first_chunk::<NEAR>();
+        let mut found = 0;
+        for &slot in near.expect("more slots than homes").iter().rev() {
+            found = if (slot >> 32) as u32 == tag.0 { slot as u32 } else { found };
         }
-        None
+        RowId(found)
     }
 
-    /// Adds a row, after those of the same tag.
-    pub(super) fn insert(&mut self, tag: Tag, row: RowId) {
+    /// Where the rows of a tag begin, if there are any, or else would.
+    #[inline]
+    pub(super) fn first(&self, tag: Tag) -> usize {
+        let least = u64::from(tag.0) << 32;
+        let home = self.home(tag);
+        let slots = &self.slots()[home..];
+        home + slots.iter().position(|&slot| slot == 0 || slot >= least).unwrap_or(slots.len())
+    }
+
+    /// The row at a position, if it has this tag.
+    #[inline]
+    pub(super) fn at(&self, position: usize, tag: Tag) -> Option<RowId> {
+        let slot = *self.slots().get(position)?;
+        (slot != 0 && (slot >> 32) as u32 == tag.0).then_some(RowId(slot as u32))
+    }
+
+    /// Adds a row of a tag at the position that follows the rows of this tag.
+    pub(super) fn insert(&mut self, position: usize, tag: Tag, row: RowId, pool: &mut Pool) {
+        let mut position = position;
         if self.keys >= self.homes / 16 * LOAD {
-            self.grow(self.homes + self.homes / 2);
+            self.grow(larger(self.homes), pool);
+            position = self.after(tag);
         }
-        while !self.try_insert(tag, row) {
-            self.grow(self.homes + self.homes / 2);
+        while !self.try_insert(position, tag, row) {
+            self.grow(larger(self.homes), pool);
+            position = self.after(tag);
         }
         self.keys += 1;
     }
 
     /// Makes room for `keys` keys, if that is more than there is.
-    pub(super) fn reserve(&mut self, keys: usize) {
-        let homes = (keys / LOAD + 1) * 16;
+    pub(super) fn reserve(&mut self, keys: usize, pool: &mut Pool) {
+        let mut homes = self.homes;
+        while keys > homes / 16 * LOAD {
+            homes = larger(homes);
+        }
         if homes > self.homes {
-            self.grow(homes);
+            self.grow(homes, pool);
         }
     }
 
-    /// The occupied slots from `position` on, in order, as (position after it, tag, row).
+    /// The next occupied slot from `position` on, as (position after it, tag, row).
+    #[inline]
     pub(super) fn next(&self, position: usize) -> Option<(usize, Tag, RowId)> {
         let slots = &self.slots()[position..];
         let offset = slots.iter().position(|&slot| slot != 0)?;
@@ -151,29 +183,34 @@ impl Index {
         Some((position + offset + 1, Tag((slot >> 32) as u32), RowId(slot as u32)))
     }
 
-    fn try_insert(&mut self, tag: Tag, row: RowId) -> bool {
-        let home = self.home(tag);
-        let new = (u64::from(tag.0) << 32) | u64::from(row.0);
-        let after = (u64::from(tag.0) << 32) | u64::from(u32::MAX);
-        let slots = &mut self.slots_mut()[home..];
-        let Some(at) = slots.iter().position(|&slot| slot == 0 || slot > after) else { return false };
-        let Some(run) = slots[at..].iter().position(|&slot| slot == 0) else { return false };
-        slots.copy_within(at..at + run, at + 1);
-        slots[at] = new;
+    fn after(&self, tag: Tag) -> usize {
+        let mut position = self.first(tag);
+        while self.at(position, tag).is_some() {
+            position += 1;
+        }
+        position
+    }
+
+    /// False if there is no free slot to push others to.
+    fn try_insert(&mut self, position: usize, tag: Tag, row: RowId) -> bool {
+        let slots = &mut self.slots_mut()[position..];
+        let Some(run) = slots.iter().position(|&slot| slot == 0) else { return false };
+        slots.copy_within(..run, 1);
+        slots[0] = (u64::from(tag.0) << 32) | u64::from(row.0);
         true
     }
 
     #[cold]
-    fn grow(&mut self, homes: usize) {
+    fn grow(&mut self, homes: usize, pool: &mut Pool) {
         let mut homes = homes;
         loop {
-            let mut grown = Self::with_homes(homes, self.tags_end);
+            let mut grown = Self::with_homes(homes, self.tags_end, pool);
             if grown.take_all(self) {
                 grown.keys = self.keys;
                 *self = grown;
                 return;
             }
-            homes += homes / 2;
+            homes = larger(homes);
         }
     }
 
@@ -189,15 +226,28 @@ impl Index {
         true
     }
 
+    #[inline]
     fn slots(&self) -> &[u64] {
         // SAFETY: the memory is aligned to 8, initialised (zeroed at first) and borrowed with `self`.
         unsafe { std::slice::from_raw_parts(self.memory.start().as_ptr().cast(), self.memory.bytes() / 8) }
     }
 
+    #[inline]
     fn slots_mut(&mut self) -> &mut [u64] {
         // SAFETY: as in `slots`; the borrow is exclusive.
         unsafe {
             std::slice::from_raw_parts_mut(self.memory.start().as_ptr().cast(), self.memory.bytes() / 8)
         }
     }
+}
+
+/// Besides the homes there are slots that take what is pushed over the end; more in a larger index, so that any
+/// cluster fits some size.
+fn slots_bytes(homes: usize) -> usize {
+    (homes + 16 + homes / 64) * 8
+}
+
+/// The sizes of indexes are a series, so that memory of one fits another.
+fn larger(homes: usize) -> usize {
+    (homes + homes / 2).next_multiple_of(16)
 }

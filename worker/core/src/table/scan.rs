@@ -7,10 +7,9 @@ use std::cmp::Ordering;
 use std::ptr::NonNull;
 use std::sync::Arc;
 
-use super::index::Tag;
 use super::row;
 use super::rows::StateRows;
-use super::slice_table::{RowGroup, SliceTable};
+use super::slice_table::{GROUP_ROWS, RowGroup, SliceTable};
 
 /// A scan of one or more tables of the same key groups. The tables cannot change while it exists.
 #[derive(Debug)]
@@ -20,6 +19,8 @@ pub struct OrderedScan<S> {
     /// Rows of whole key groups, sorted, of which `taken` have been given out.
     entries: Vec<Entry>,
     taken: usize,
+    /// Where key groups end, while entries are loaded.
+    ends: Vec<usize>,
     chunk: Vec<ChunkPart>,
 }
 
@@ -47,7 +48,14 @@ impl<S> OrderedScan<S> {
     /// A scan from the first key group on.
     pub fn new(tables: Vec<Arc<SliceTable<S>>>) -> Self {
         let chunk = tables.iter().map(|_| ChunkPart::default()).collect();
-        Self { positions: vec![0; tables.len()], tables, entries: Vec::new(), taken: 0, chunk }
+        Self {
+            positions: vec![0; tables.len()],
+            tables,
+            entries: Vec::new(),
+            taken: 0,
+            ends: Vec::new(),
+            chunk,
+        }
     }
 
     /// The tables.
@@ -75,32 +83,43 @@ impl<S> OrderedScan<S> {
     fn load(&mut self, rows_min: usize) {
         self.entries.clear();
         self.taken = 0;
-        let mut groups = Vec::new();
-        while self.entries.len() < rows_min {
-            let next = |table: usize| self.tables[table].index.next(self.positions[table]);
-            let group_of = |tag: Tag| self.tables[0].tags.group(tag);
-            let Some(group) = (0..self.tables.len()).filter_map(|table| Some(group_of(next(table)?.1))).min()
-            else {
-                break;
-            };
+        // Not all at once: rows should still be in the nearest cache when their keys are read.
+        while self.entries.len() < rows_min && self.load_some() {}
+    }
+
+    /// Adds about as many rows as are looked up together. Whether there were any.
+    fn load_some(&mut self) -> bool {
+        let first = self.entries.len();
+        self.ends.clear();
+        while self.entries.len() < first + GROUP_ROWS {
+            let Some(group) = self.next_group() else { break };
             for table in 0..self.tables.len() {
                 self.load_group(table, group);
             }
-            groups.push(self.entries.len());
+            self.ends.push(self.entries.len());
         }
-        for entry in &mut self.entries {
+        for entry in &mut self.entries[first..] {
             let table = &self.tables[entry.table as usize];
             // SAFETY: a row of this table, which is shared and so not written.
             entry.prefix = prefix(unsafe { row::key(entry.row, table.width()) });
         }
-        let mut start = 0;
-        for end in groups {
+        let mut start = first;
+        for &end in &self.ends {
             if end - start > 1 {
                 let tables = &self.tables;
                 self.entries[start..end].sort_unstable_by(|a, b| order(tables, a, b));
             }
             start = end;
         }
+        start > first
+    }
+
+    fn next_group(&self) -> Option<u32> {
+        let tables = self.tables.iter().zip(&self.positions);
+        let group = |(table, &position): (&Arc<SliceTable<S>>, &usize)| {
+            table.index.next(position).map(|(_, tag, _)| table.tags.group(tag))
+        };
+        tables.filter_map(group).min()
     }
 
     fn load_group(&mut self, at: usize, group: u32) {

@@ -21,7 +21,8 @@ pub const GROUP_ROWS: usize = 512;
 pub struct RowGroup {
     states: Vec<NonNull<u8>>,
     tags: Vec<Tag>,
-    found: Vec<RowId>,
+    /// Where a key's row probably is.
+    near: Vec<*mut u8>,
 }
 
 // SAFETY: between uses the pointers are never followed; in use they are borrowed together with their table.
@@ -85,13 +86,13 @@ impl<S> SliceTable<S> {
     }
 
     /// Makes room in the index for this many keys.
-    pub fn reserve(&mut self, keys: usize) {
-        self.index.reserve(keys);
+    pub fn reserve(&mut self, keys: usize, pool: &mut Pool) {
+        self.index.reserve(keys, pool);
     }
 
     /// Gives the memory of the rows to other tables.
     pub fn retire(self, pool: &mut Pool) {
-        self.arena.retire(pool);
+        pool.put(self.arena.retire().chain([self.index.retire()]));
     }
 
     /// The rows of the selected keys, in their order; missing ones are added.
@@ -159,7 +160,7 @@ impl<S> SliceTable<S> {
         group.states.clear();
         for place in 0..selection.len() {
             let at = selection.get(place);
-            if let Some(row) = self.find_key(self.tags.tag(keys.hashes[at]), keys.get(at)) {
+            if let Ok(row) = self.find_key(self.tags.tag(keys.hashes[at]), keys.get(at)) {
                 places.push(place);
                 group.states.push(row);
             }
@@ -179,17 +180,16 @@ impl<S> SliceTable<S> {
 
     fn collect(&self, from: usize, rows_max: usize, group: &mut RowGroup) -> Option<usize> {
         group.tags.clear();
-        group.found.clear();
+        group.states.clear();
         let mut after = from;
-        while group.found.len() < rows_max {
+        while group.states.len() < rows_max {
             let Some((next, tag, id)) = self.index.next(after) else { break };
-            super::prefetch(self.arena.address(id));
+            let row = self.row(id);
+            super::prefetch(row.as_ptr());
             group.tags.push(tag);
-            group.found.push(id);
+            group.states.push(row);
             after = next;
         }
-        group.states.clear();
-        group.states.extend(group.found.iter().map(|&id| self.row(id)));
         (after > from).then_some(after)
     }
 
@@ -202,53 +202,56 @@ impl<S> SliceTable<S> {
         for &tag in &group.tags {
             self.index.prefetch(tag);
         }
-        group.found.clear();
         let width = self.template.len();
-        for &tag in &group.tags {
-            let found = self.index.find(tag, self.index.home(tag));
-            let id = found.map_or(RowId(0), |(_, id)| id);
-            let address = self.arena.address(id);
-            super::prefetch(address);
-            super::prefetch(address.wrapping_add(width + 16));
-            group.found.push(id);
-        }
+        group.near.clear();
+        group.near.extend(group.tags.iter().map(|&tag| {
+            let row = self.arena.address(self.index.near(tag));
+            super::prefetch(row);
+            super::prefetch(row.wrapping_add(width + 16));
+            row
+        }));
         group.states.clear();
-        for (at, (&tag, &id)) in group.tags.iter().zip(&group.found).enumerate() {
+        let none = self.arena.address(RowId::NONE);
+        let near = group.tags.iter().zip(&group.near).enumerate();
+        group.states.extend(near.map(|(at, (&tag, &row))| {
             let key = key(at);
-            let row = if id == RowId(0) { None } else { Some(self.row(id)) };
-            // SAFETY: the index gave the id, so it is a row of this arena, written when it was added.
-            let row = match row.filter(|&row| row::same(unsafe { row::key(row, width) }, key)) {
-                Some(row) => row,
-                None => self.find_or_insert_key(tag, key, pool),
-            };
-            group.states.push(row);
-        }
+            if row != none {
+                let row = arena::row(row);
+                // SAFETY: the index gave the id, so it is a row of this arena, written when it was added.
+                if row::same(unsafe { row::key(row, width) }, key) {
+                    return row;
+                }
+            }
+            self.find_or_insert_key(tag, key, pool)
+        }));
     }
 
     #[inline(never)]
     fn find_or_insert_key(&mut self, tag: Tag, key: &[u8], pool: &mut Pool) -> NonNull<u8> {
-        if let Some(row) = self.find_key(tag, key) {
-            return row;
-        }
+        let position = match self.find_key(tag, key) {
+            Ok(row) => return row,
+            Err(position) => position,
+        };
         let id = self.arena.allocate(row::row_bytes(self.template.len(), key), pool);
         let row = self.row(id);
         // SAFETY: the arena just gave this room to the row alone.
         unsafe { row::write(row, &self.template, key) };
-        self.index.insert(tag, id);
+        self.index.insert(position, tag, id, pool);
         row
     }
 
-    fn find_key(&self, tag: Tag, key: &[u8]) -> Option<NonNull<u8>> {
-        let mut position = self.index.home(tag);
-        while let Some((at, id)) = self.index.find(tag, position) {
+    /// The row of a key, or the place in the index where it would be.
+    fn find_key(&self, tag: Tag, key: &[u8]) -> Result<NonNull<u8>, usize> {
+        let mut position = self.index.first(tag);
+        while let Some(id) = self.index.at(position, tag) {
             let row = self.row(id);
             // SAFETY: the index gave the id, so it is a row of this arena, written when it was added.
             if row::same(unsafe { row::key(row, self.template.len()) }, key) {
-                return Some(row);
+                return Ok(row);
             }
-            position = at + 1;
+            position += 1;
         }
-        None
+        Err(position)
     }
 
     #[inline]

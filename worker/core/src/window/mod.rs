@@ -4,6 +4,8 @@
 //! Never: decides what the watermark is, or waits.
 
 #[cfg(test)]
+mod cases;
+#[cfg(test)]
 mod conformance;
 mod data;
 mod divide;

@@ -4,6 +4,7 @@
 //! Never: loses a row: each is in a slice, late, or an error.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::Bound::{Excluded, Included};
 use std::ops::Range;
 
 use arrow::array::RecordBatch;
@@ -129,20 +130,16 @@ impl WindowOperator {
             "watermarks only grow: {} then {watermark}",
             self.rule.watermark
         );
-        self.rule.watermark = watermark;
-        let mut closed = Vec::new();
-        for (&end, slice) in &mut self.slices {
-            if !self.rule.has_fired(end) {
+        let before = std::mem::replace(&mut self.rule.watermark, watermark);
+        let due = (Excluded(before.saturating_add(1)), Included(watermark.saturating_add(1)));
+        self.pending.extend(self.slices.range(due).map(|(&end, _)| end));
+        // Those that are pending are closed once their results were handed out, and so are all after them.
+        while let Some((&end, _)) = self.slices.first_key_value() {
+            if !self.rule.is_closed(end) || self.pending.front() == Some(&end) {
                 break;
             }
-            if !slice.fired {
-                slice.fired = true;
-                self.pending.push_back(end);
-            } else if self.rule.is_closed(end) && !self.pending.contains(&end) {
-                closed.push(end);
-            }
+            self.close(end);
         }
-        closed.into_iter().for_each(|end| self.close(end));
     }
 
     /// Whether [`poll_results`](Self::poll_results) has something to give.
@@ -203,7 +200,7 @@ impl WindowOperator {
         add(delta, with);
         // A window that has come this far is one like the last, not one of stragglers with a few keys.
         if delta.len() > self.keys_expected / 16 {
-            delta.reserve(self.keys_expected);
+            delta.reserve(self.keys_expected, &mut self.pool);
         }
     }
 
@@ -223,7 +220,6 @@ impl WindowOperator {
             let run: Vec<u32> = rest.iter().take_while(new).map(|&(_, row)| row).collect();
             rest = &rest[run.len()..];
             self.update(end, rows, Selection::Indices(&run));
-            self.slices.get_mut(&end).expect("a row was just added").fired = true;
             let slice = (end, self.slices[&end].layers());
             updates.push(self.results.of_keys(&self.aggregates, slice, &rows.keys, &run)?);
         }

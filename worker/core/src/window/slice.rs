@@ -26,8 +26,6 @@ pub(crate) type Layer = Arc<SliceTable<Side>>;
 pub(crate) struct Slice {
     /// Input rows, counted where they come in.
     pub(crate) rows: u64,
-    /// Whether its results have been due.
-    pub(crate) fired: bool,
     /// The base first, then frozen tables, then the delta.
     layers: Vec<Layer>,
     /// Whether the last layer is a delta that may grow.
