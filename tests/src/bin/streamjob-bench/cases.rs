@@ -12,7 +12,11 @@ use serde::Serialize;
 
 use crate::expect::Expected;
 use crate::input::Uniform;
+use crate::prebuilt::{self, Measured};
 use crate::process::{self, Usage};
+
+/// The sink of the cases whose results are checked.
+const FILES: &str = "{files: {url: out}}";
 
 /// What all cases share.
 pub(crate) struct Bench {
@@ -38,6 +42,14 @@ pub(crate) enum Case {
     Sequence10m,
     /// From the start of the process to the first result of a small input.
     Start,
+    /// As Json100k, from batches in memory.
+    Prebuilt100k,
+    /// As Json1m, from batches in memory.
+    Prebuilt1m,
+    /// As Prebuilt100k, with results that are counted and dropped.
+    Blackhole100k,
+    /// As Prebuilt1m, with results that are counted and dropped.
+    Blackhole1m,
 }
 
 /// What one run of a case gave.
@@ -57,6 +69,8 @@ pub(crate) enum Numbers {
     Usage(Usage),
     /// Seconds.
     FirstOutputS(f64),
+    /// A run without source.
+    Prebuilt(Measured),
 }
 
 impl fmt::Display for Sample {
@@ -64,6 +78,13 @@ impl fmt::Display for Sample {
         let name = self.case.name();
         match &self.numbers {
             Numbers::FirstOutputS(seconds) => write!(f, "{name}: {:.0} ms to the first row", seconds * 1e3),
+            Numbers::Prebuilt(measured) => write!(
+                f,
+                "{name}: {:.3} CPU-s per million rows, {:.1} s, longest gap {:.1} ms",
+                measured.cpu_s / self.rows as f64 * 1e6,
+                measured.wall_s,
+                measured.longest_gap_ms
+            ),
             Numbers::Usage(usage) => write!(
                 f,
                 "{name}: {:.3} CPU-s per million rows, {:.1} s, {:.0} MB, others used {:.1} s",
@@ -78,7 +99,7 @@ impl fmt::Display for Sample {
 
 impl Case {
     /// All cases, in the order in which a round runs them.
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::Json100k,
         Self::Json1m,
         Self::TwoFilesOneSlot,
@@ -86,6 +107,10 @@ impl Case {
         Self::Sequence1m,
         Self::Sequence10m,
         Self::Start,
+        Self::Prebuilt100k,
+        Self::Prebuilt1m,
+        Self::Blackhole100k,
+        Self::Blackhole1m,
     ];
 
     /// As on the command line and in file names.
@@ -98,31 +123,43 @@ impl Case {
             Self::Sequence1m => "sequence-1m",
             Self::Sequence10m => "sequence-10m",
             Self::Start => "start",
+            Self::Prebuilt100k => "prebuilt-100k",
+            Self::Prebuilt1m => "prebuilt-1m",
+            Self::Blackhole100k => "blackhole-100k",
+            Self::Blackhole1m => "blackhole-1m",
         }
     }
 
     fn input(self, rows: u64) -> Input {
+        let uniform = |keys, files| Uniform { keys, rows, files };
         match self {
-            Self::Json100k => Input::Files(Uniform { keys: 100_000, rows, files: 1 }),
-            Self::Json1m => Input::Files(Uniform { keys: 1_000_000, rows, files: 1 }),
-            Self::TwoFilesOneSlot | Self::TwoFilesTwoSlots => {
-                Input::Files(Uniform { keys: 100_000, rows, files: 2 })
-            }
+            Self::Json100k => Input::Files(uniform(100_000, 1)),
+            Self::Json1m => Input::Files(uniform(1_000_000, 1)),
+            Self::TwoFilesOneSlot | Self::TwoFilesTwoSlots => Input::Files(uniform(100_000, 2)),
             Self::Sequence1m => Input::Sequence { keys: 1_000_000 },
             Self::Sequence10m => Input::Sequence { keys: 10_000_000 },
             Self::Start => Input::Files(Uniform { keys: 10, rows: 1_000, files: 1 }),
+            Self::Prebuilt100k | Self::Blackhole100k => Input::Memory(uniform(100_000, 1)),
+            Self::Prebuilt1m | Self::Blackhole1m => Input::Memory(uniform(1_000_000, 1)),
         }
     }
 
     fn parallelism(self) -> u32 {
+        if self == Self::TwoFilesTwoSlots { 2 } else { 1 }
+    }
+
+    fn sink(self) -> &'static str {
         match self {
-            Self::TwoFilesTwoSlots => 2,
+            Self::Start => "{stdout: {}}",
+            Self::Blackhole100k | Self::Blackhole1m => "{blackhole: {}}",
             Self::Json100k
             | Self::Json1m
             | Self::TwoFilesOneSlot
+            | Self::TwoFilesTwoSlots
             | Self::Sequence1m
             | Self::Sequence10m
-            | Self::Start => 1,
+            | Self::Prebuilt100k
+            | Self::Prebuilt1m => FILES,
         }
     }
 
@@ -130,7 +167,7 @@ impl Case {
     pub(crate) fn prepare(self, bench: &Bench) -> Result<()> {
         match self.input(bench.rows) {
             Input::Files(input) => input.make(&bench.cache),
-            Input::Sequence { .. } => Ok(()),
+            Input::Memory(_) | Input::Sequence { .. } => Ok(()),
         }
     }
 
@@ -143,22 +180,31 @@ impl Case {
         fs::create_dir_all(&folder)?;
         let manifest = folder.join(format!("{}.yaml", self.name()));
         fs::write(&manifest, self.manifest(bench))?;
-        let numbers = if self == Self::Start {
-            Numbers::FirstOutputS(process::time_to_first_output(&bench.streamjob, &manifest)?)
-        } else {
-            let usage = process::run(&bench.streamjob, &manifest)?;
+        let numbers = self.measure(bench, &manifest)?;
+        if self.sink() == FILES {
             self.input(bench.rows).expected(bench.rows).check(&folder.join("out"))?;
-            Numbers::Usage(usage)
-        };
+        }
         fs::remove_dir_all(&folder)?;
         Ok(Sample { case: self, rows: bench.rows, numbers })
+    }
+
+    fn measure(self, bench: &Bench, manifest: &Path) -> Result<Numbers> {
+        if self == Self::Start {
+            return Ok(Numbers::FirstOutputS(process::time_to_first_output(&bench.streamjob, manifest)?));
+        }
+        match self.input(bench.rows) {
+            Input::Files(_) | Input::Sequence { .. } => {
+                Ok(Numbers::Usage(process::run(&bench.streamjob, manifest)?))
+            }
+            Input::Memory(rows) => Ok(Numbers::Prebuilt(prebuilt::run_elsewhere(manifest, &rows)?)),
+        }
     }
 
     fn manifest(self, bench: &Bench) -> String {
         let parallelism = self.parallelism();
         let name = self.name();
         let source = self.input(bench.rows).source(&bench.cache, bench.rows);
-        let sink = if self == Self::Start { "{stdout: {}}" } else { "{files: {url: out}}" };
+        let sink = self.sink();
         format!(
             "apiVersion: streamjob.dev/v1alpha1
 kind: StreamJob
@@ -181,6 +227,8 @@ spec:
 /// Where the rows of a case come from.
 enum Input {
     Files(Uniform),
+    /// Batches that are built before the clock starts. The manifest names files; they are not opened.
+    Memory(Uniform),
     /// 16-byte keys one after another, so that every window holds every key; in order of event time.
     Sequence {
         keys: u64,
@@ -190,7 +238,7 @@ enum Input {
 impl Input {
     fn source(&self, cache: &Path, rows: u64) -> String {
         match self {
-            Self::Files(input) => format!(
+            Self::Files(input) | Self::Memory(input) => format!(
                 "      files: {{urls: ['{}/*.jsonl']}}
       format: {{json: {{}}}}
       columns: [{{name: key, type: String}}, {{name: ts, type: TimestampMillis}}, {{name: value, type: Int64}}]",
@@ -209,7 +257,7 @@ impl Input {
 
     fn expected(&self, rows: u64) -> Expected {
         match self {
-            Self::Files(input) => Expected::of_uniform(input),
+            Self::Files(input) | Self::Memory(input) => Expected::of_uniform(input),
             Self::Sequence { keys } => Expected::of_sequence(*keys as usize, rows),
         }
     }
@@ -217,6 +265,8 @@ impl Input {
 
 #[cfg(test)]
 mod tests {
+    use streamjob_crds::StreamJob;
+
     use super::*;
 
     #[test]
@@ -225,7 +275,7 @@ mod tests {
         for case in Case::ALL {
             let manifest = case.manifest(&bench);
 
-            assert!(manifest.contains("keyBy: [key]"), "{manifest}");
+            StreamJob::parse(&manifest, case.name()).expect("the manifest is right");
         }
     }
 }

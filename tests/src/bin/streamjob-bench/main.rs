@@ -9,6 +9,7 @@ mod cases;
 mod expect;
 mod input;
 mod machine;
+mod prebuilt;
 mod process;
 mod report;
 
@@ -16,25 +17,35 @@ use std::fs;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use clap::Parser;
+use clap::{Parser, Subcommand};
 
 use crate::cases::{Bench, Case, Sample};
+use crate::input::Uniform;
 
 /// Measures StreamJob on this machine and writes the table of BENCHMARKS.md.
 #[derive(Debug, Parser)]
-#[command(name = "streamjob-bench")]
+#[command(name = "streamjob-bench", args_conflicts_with_subcommands = true)]
 struct Args {
+    #[command(flatten)]
+    measure: Measure,
+    #[command(subcommand)]
+    part: Option<Part>,
+}
+
+/// What is measured, and where things lie.
+#[derive(Debug, clap::Args)]
+struct Measure {
     /// The program to measure: a release build.
     #[arg(long, default_value = "target/release/streamjob")]
     streamjob: PathBuf,
-    /// Keeps the inputs (about 5 GB) between runs, and the outputs while they are checked.
-    #[arg(long)]
+    /// Keeps the inputs (about 4 GB) between runs, and the outputs (up to 3 GB) while they are checked.
+    #[arg(long, default_value = "target/bench/cache")]
     cache: PathBuf,
     /// How often each case runs; the table has the median and the range.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
     runs: u32,
-    /// Rows of each input, a multiple of 1,000. Less than the default is for trying the bench out, not for the table.
-    #[arg(long, default_value_t = 24_000_000)]
+    /// Rows of each input. Less than the default is for trying the bench out, not for the table.
+    #[arg(long, default_value_t = 24_000_000, value_parser = clap::value_parser!(u64).range(1_000..))]
     rows: u64,
     /// Only cases whose name begins with this; may be repeated. The table is then printed, not written.
     #[arg(long)]
@@ -47,8 +58,34 @@ struct Args {
     results: PathBuf,
 }
 
+/// What the bench asks of itself.
+#[derive(Debug, Subcommand)]
+enum Part {
+    /// Runs one job over batches in memory and prints what it needed.
+    #[command(hide = true)]
+    Prebuilt {
+        /// The job.
+        manifest: PathBuf,
+        /// How many different keys.
+        keys: u32,
+        /// How many rows.
+        rows: u64,
+    },
+}
+
 fn main() -> Result<()> {
     let args = Args::parse();
+    match args.part {
+        None => measure(&args.measure),
+        Some(Part::Prebuilt { manifest, keys, rows }) => {
+            let measured = prebuilt::run(&manifest, &Uniform { keys, rows, files: 1 })?;
+            println!("{}", serde_json::to_string(&measured)?);
+            Ok(())
+        }
+    }
+}
+
+fn measure(args: &Measure) -> Result<()> {
     let streamjob = fs::canonicalize(&args.streamjob)
         .with_context(|| format!("{}: build it with `cargo build --release`", args.streamjob.display()))?;
     fs::create_dir_all(&args.cache)?;

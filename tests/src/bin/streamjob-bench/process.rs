@@ -58,6 +58,13 @@ pub(crate) fn time_to_first_output(streamjob: &Path, manifest: &Path) -> Result<
     Ok(elapsed)
 }
 
+/// User and system seconds of all threads of this process so far.
+pub(crate) fn own_cpu_s() -> Result<f64> {
+    let stat = fs::read_to_string("/proc/self/stat")?;
+    let (_, cpu_s) = parse_stat(&stat).context("/proc/self/stat has its documented form")?;
+    Ok(cpu_s)
+}
+
 fn command(streamjob: &Path, manifest: &Path) -> Command {
     let mut command = Command::new(streamjob);
     command.arg("run").arg(manifest).stdin(Stdio::null());

@@ -11,6 +11,7 @@ use anyhow::{Context, Result};
 
 use crate::cases::{Case, Numbers, Sample};
 use crate::machine;
+use crate::prebuilt::Measured;
 use crate::process::Usage;
 
 const BEGIN: &str = "<!-- bench:begin -->\n";
@@ -36,6 +37,7 @@ pub(crate) fn table(samples: &[Sample], rows: u64) -> String {
     for line in lines(samples).iter().filter(|line| !line.values.is_empty()) {
         write_line(&mut text, line);
     }
+    text.push_str(&breakdown(samples).unwrap_or_default());
     let noisy = usages(samples, None).filter(|(_, usage)| usage.foreign_s > QUIET * usage.wall_s).count();
     let all = usages(samples, None).count();
     if noisy > 0 {
@@ -66,6 +68,9 @@ fn write_line(text: &mut String, line: &Line) {
 fn lines(samples: &[Sample]) -> Vec<Line> {
     let cpu = |case| per_run(samples, case, |rows, usage| usage.cpu_s / rows * 1e6);
     let rss = |case| per_run(samples, case, |_, usage| usage.rss_bytes as f64 / 1e6);
+    let without_source =
+        |case| prebuilt(samples, case).map(|(rows, measured)| measured.cpu_s / rows * 1e6).collect();
+    let gaps = prebuilt(samples, Case::Prebuilt1m).map(|(_, measured)| measured.longest_gap_ms).collect();
     let line = |what, unit, (target, moonshot), decimals, values| Line {
         what,
         unit,
@@ -78,6 +83,21 @@ fn lines(samples: &[Sample]) -> Vec<Line> {
     vec![
         line("JSON lines to JSON, 100 k keys", per_million, (0.17, 0.10), 3, cpu(Case::Json100k)),
         line("JSON lines to JSON, 1 M keys", per_million, (0.33, 0.15), 3, cpu(Case::Json1m)),
+        line(
+            "the same from batches in memory, 100 k keys",
+            per_million,
+            (0.08, 0.05),
+            3,
+            without_source(Case::Prebuilt100k),
+        ),
+        line(
+            "the same from batches in memory, 1 M keys",
+            per_million,
+            (0.15, 0.08),
+            3,
+            without_source(Case::Prebuilt1m),
+        ),
+        line("longest gap while 1 M keys fire", "ms", (20.0, 2.0), 1, gaps),
         line("peak memory, 100 k keys", "MB", (100.0, 40.0), 0, rss(Case::Json100k)),
         line("peak memory, 1 M keys", "MB", (300.0, 160.0), 0, rss(Case::Json1m)),
         line("memory per key, from 1 M to 10 M keys", "B", (80.0, 64.0), 0, bytes_per_key(samples)),
@@ -91,8 +111,37 @@ fn usages(samples: &[Sample], only: Option<Case>) -> impl Iterator<Item = (f64, 
     let chosen = samples.iter().filter(move |sample| only.is_none_or(|case| sample.case == case));
     chosen.filter_map(|sample| match &sample.numbers {
         Numbers::Usage(usage) => Some((sample.rows as f64, usage)),
-        Numbers::FirstOutputS(_) => None,
+        Numbers::FirstOutputS(_) | Numbers::Prebuilt(_) => None,
     })
+}
+
+fn prebuilt(samples: &[Sample], case: Case) -> impl Iterator<Item = (f64, &Measured)> {
+    let chosen = samples.iter().filter(move |sample| sample.case == case);
+    chosen.filter_map(|sample| match &sample.numbers {
+        Numbers::Prebuilt(measured) => Some((sample.rows as f64, measured)),
+        Numbers::Usage(_) | Numbers::FirstOutputS(_) => None,
+    })
+}
+
+/// Where the time goes, by what is left when a part is taken away: median nanoseconds of CPU per row.
+fn breakdown(samples: &[Sample]) -> Option<String> {
+    let mut text = String::from("\n| CPU ns per row | 100 k keys | 1 M keys |\n| --- | --- | --- |\n");
+    let column = |json, memory, blackhole| -> Option<[f64; 3]> {
+        let whole = median(&per_run(samples, json, |rows, usage| usage.cpu_s / rows * 1e9))?;
+        let per_row = |case| -> Vec<f64> {
+            prebuilt(samples, case).map(|(rows, measured)| measured.cpu_s / rows * 1e9).collect()
+        };
+        let (memory, blackhole) = (median(&per_row(memory))?, median(&per_row(blackhole))?);
+        Some([whole - memory, blackhole, memory - blackhole])
+    };
+    let few = column(Case::Json100k, Case::Prebuilt100k, Case::Blackhole100k)?;
+    let many = column(Case::Json1m, Case::Prebuilt1m, Case::Blackhole1m)?;
+    let parts = ["start, read and decode JSON lines", "key, window, fire", "encode and write results"];
+    for (part, (few, many)) in parts.into_iter().zip(few.into_iter().zip(many)) {
+        // Writing into a String cannot fail.
+        let _ = writeln!(text, "| {part} | {few:.0} | {many:.0} |");
+    }
+    Some(text)
 }
 
 fn per_run(samples: &[Sample], case: Case, value: impl Fn(f64, &Usage) -> f64) -> Vec<f64> {
@@ -123,12 +172,16 @@ fn first_output_ms(samples: &[Sample]) -> Vec<f64> {
     numbers
         .filter_map(|numbers| match numbers {
             Numbers::FirstOutputS(seconds) => Some(seconds * 1e3),
-            Numbers::Usage(_) => None,
+            Numbers::Usage(_) | Numbers::Prebuilt(_) => None,
         })
         .collect()
 }
 
-/// Median, least and most.
+fn median(values: &[f64]) -> Option<f64> {
+    (!values.is_empty()).then(|| spread(values).0)
+}
+
+/// Median, least and most. There is at least one value.
 fn spread(values: &[f64]) -> (f64, f64, f64) {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);

@@ -1,0 +1,138 @@
+//! Runs a job in this process over batches that were built before the clock starts.
+//!
+//! Owns: the source in memory; everything behind it is the product as it is.
+//! Never: counts the building.
+
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use anyhow::{Context, Result, ensure};
+use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringBuilder, TimestampMillisecondArray};
+use arrow::datatypes::SchemaRef;
+use serde::{Deserialize, Serialize};
+use streamjob_crds::StreamJob;
+use streamjob_worker::metrics::JobMetrics;
+use streamjob_worker::pipeline::clock::SystemClock;
+use streamjob_worker::pipeline::records::{
+    DecodedRows, PartitionReader, Position, Progress, Read, SourceError,
+};
+use streamjob_worker::runtime::{Ending, Input, Job, Options, StopFlag};
+
+use crate::input::Uniform;
+use crate::process;
+
+/// What a run needed, from the first batch to the end.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) struct Measured {
+    /// Seconds.
+    pub(crate) wall_s: f64,
+    /// User and system time of all threads, seconds.
+    pub(crate) cpu_s: f64,
+    /// The longest time for which a slot with input took none, milliseconds.
+    pub(crate) longest_gap_ms: f64,
+}
+
+/// Does what [`run`] does in a process of its own, so that one case's memory is not another's.
+pub(crate) fn run_elsewhere(manifest: &Path, rows: &Uniform) -> Result<Measured> {
+    let program = std::env::current_exe()?;
+    let numbers = [rows.keys.to_string(), rows.rows.to_string()];
+    let output = Command::new(program).arg("prebuilt").arg(manifest).args(numbers).output()?;
+    ensure!(output.status.success(), "{}: {}", output.status, String::from_utf8_lossy(&output.stderr));
+    Ok(serde_json::from_slice(&output.stdout)?)
+}
+
+/// Runs the manifest's job with these rows instead of its source.
+pub(crate) fn run(manifest: &Path, rows: &Uniform) -> Result<Measured> {
+    let job = StreamJob::load(manifest)?;
+    let plan = streamjob_plan::compile(&job, manifest.parent().context("a manifest lies in a folder")?)?;
+    let options = Options::default();
+    let batches = build(&plan.source.schema, rows, options.batch_rows as u64)?;
+    let reader =
+        Batches { name: "memory".into(), batches: batches.into_iter(), rows: 0, rows_total: rows.rows };
+    let metrics = Arc::new(JobMetrics::new(&*plan.job, plan.parallelism, ["memory".to_owned()]));
+    let input = Input { name: "memory".to_owned(), open: Box::new(move || Ok(Box::new(reader))) };
+    let job = Job {
+        plan,
+        partitions: vec![input],
+        options,
+        run_id: "bench".to_owned(),
+        metrics: Arc::clone(&metrics),
+        clock: Arc::new(SystemClock::new()),
+        stop: StopFlag::default(),
+    };
+
+    let cpu_before = process::own_cpu_s()?;
+    let started = Instant::now();
+    let ending = job.run()?;
+    let wall_s = started.elapsed().as_secs_f64();
+    let cpu_s = process::own_cpu_s()? - cpu_before;
+
+    ensure!(ending == Ending::Finished, "the job did not come to its end");
+    let gaps = metrics.slots.iter().map(|slot| slot.longest_gap_nanos.load(Ordering::Relaxed));
+    Ok(Measured { wall_s, cpu_s, longest_gap_ms: gaps.max().unwrap_or(0) as f64 / 1e6 })
+}
+
+fn build(schema: &SchemaRef, rows: &Uniform, batch_rows: u64) -> Result<Vec<RecordBatch>> {
+    let starts = (0..rows.rows).step_by(batch_rows as usize);
+    starts.map(|start| build_batch(schema, rows, start..rows.rows.min(start + batch_rows))).collect()
+}
+
+fn build_batch(schema: &SchemaRef, rows: &Uniform, numbers: std::ops::Range<u64>) -> Result<RecordBatch> {
+    let mut keys = StringBuilder::new();
+    let mut values = Vec::new();
+    let mut times = Vec::new();
+    for i in numbers {
+        let row = rows.row(i);
+        keys.append_value(format!("user-{:08}", row.key));
+        values.push(i64::from(row.value));
+        times.push(row.time_ms);
+    }
+    let keys: ArrayRef = Arc::new(keys.finish());
+    let values: ArrayRef = Arc::new(Int64Array::from(values));
+    let times: ArrayRef = Arc::new(TimestampMillisecondArray::from(times));
+    let column = |name: &str| match name {
+        "key" => Ok(Arc::clone(&keys)),
+        "value" => Ok(Arc::clone(&values)),
+        "ts" => Ok(Arc::clone(&times)),
+        other => anyhow::bail!("the manifest reads a column `{other}`"),
+    };
+    let columns: Result<Vec<ArrayRef>> = schema.fields().iter().map(|field| column(field.name())).collect();
+    Ok(RecordBatch::try_new(Arc::clone(schema), columns?)?)
+}
+
+/// A partition in memory.
+struct Batches {
+    name: Arc<str>,
+    batches: std::vec::IntoIter<RecordBatch>,
+    rows: u64,
+    rows_total: u64,
+}
+
+impl PartitionReader for Batches {
+    fn name(&self) -> String {
+        self.name.to_string()
+    }
+
+    fn read(&mut self, _rows_max: usize) -> Result<Read, SourceError> {
+        let Some(rows) = self.batches.next() else { return Ok(Read::End) };
+        let first_row = self.rows;
+        self.rows += rows.num_rows() as u64;
+        Ok(Read::Rows(DecodedRows { rows, first_row, numbers: None, bad: Vec::new(), bytes: 0 }))
+    }
+
+    fn raw(&self, _row: u32) -> &[u8] {
+        &[]
+    }
+
+    fn position(&self, row: u32) -> Position {
+        let record = self.rows + u64::from(row);
+        Position { file: Arc::clone(&self.name), line: record + 1, record, byte: 0 }
+    }
+
+    fn progress(&self) -> Progress {
+        Progress { bytes: 0, bytes_total: None, rows: self.rows, rows_total: Some(self.rows_total) }
+    }
+}
