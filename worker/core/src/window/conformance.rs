@@ -3,7 +3,6 @@
 //! Owns: running the tumbling cases of `tests/data/conformance` through the operator, at several batch sizes.
 //! Never: knows what is right by itself.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, StringArray};
@@ -15,6 +14,9 @@ use crate::aggregate::{Function, Overflow};
 use crate::key::KeyEncoder;
 use crate::key_group::KEY_GROUPS;
 use crate::watermark::PartitionWatermark;
+
+const DATA: &str =
+    include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/data/conformance/flink-2.3.0.json"));
 
 /// Key, value, time.
 type Event = (String, i64, i64);
@@ -32,9 +34,7 @@ struct Case {
 
 /// The cases whose windows do not overlap.
 fn cases() -> Vec<Case> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/data/conformance/flink-2.3.0.json");
-    let text = std::fs::read_to_string(&path).expect("the conformance data is in the repository");
-    let all: Value = serde_json::from_str(&text).expect("the conformance data is JSON");
+    let all: Value = serde_json::from_str(DATA).expect("the conformance data is JSON");
     let cases = all.as_array().or_else(|| all["cases"].as_array()).expect("a list of cases");
     cases.iter().filter_map(case).collect()
 }
