@@ -27,9 +27,14 @@ use crate::pipeline::transform::{Piece, Transform};
 use crate::pipeline::window::WindowStage;
 
 /// How long a slot emits fired results before it looks at its input again.
-const FIRE_BUDGET: Duration = Duration::from_millis(4);
+const FIRE_BUDGET: Duration = Duration::from_millis(2);
+/// The same while many keys are held: the next window's keys come on top of those that wait to be emitted, so memory
+/// is worth more than the wait.
+const FIRE_BUDGET_MANY: Duration = Duration::from_millis(12);
+/// What many keys are.
+const KEYS_MANY: usize = 4_000_000;
 /// How many results are emitted at once.
-const RESULT_ROWS_MAX: usize = 4_096;
+const RESULT_ROWS_MAX: usize = 2_048;
 /// How many messages of one channel are served before the next one has its turn.
 const MESSAGES_PER_TURN: usize = 16;
 /// The longest a slot sleeps without being woken.
@@ -188,11 +193,12 @@ impl Slot {
         }
         let Some(first) = self.window.poll_results(RESULT_ROWS_MAX)? else { return Ok(worked) };
         let began = self.clock.elapsed();
+        let budget = if self.window.stats().keys > KEYS_MANY { FIRE_BUDGET_MANY } else { FIRE_BUDGET };
         let mut next = Some(first);
         while let Some(results) = next {
             self.metrics.slots[self.id].rows_out.fetch_add(results.num_rows() as u64, Relaxed);
             self.outlets.write_results(&results)?;
-            if self.clock.elapsed().saturating_sub(began) >= FIRE_BUDGET {
+            if self.clock.elapsed().saturating_sub(began) >= budget {
                 break;
             }
             next = self.window.poll_results(RESULT_ROWS_MAX)?;
