@@ -25,9 +25,9 @@ demo: ## install, build, run the flights job on real input, compare with DuckDB 
 test: ## install, then every test at sizes that fit: format, lints, tests, docs, examples (first time 10-15 min, then 1-2)
 	@tests/setup build answers
 	@$(MAKE) --no-print-directory lint
+	cargo build --locked --workspace --bins # some tests run the program
 	cargo test --locked --workspace
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no-deps --quiet
-	cargo build --locked --bin streamjob
 	@examples/flights/demo --part $(TARGET)/debug/streamjob
 	@echo 'test: all passed'
 
