@@ -4,7 +4,7 @@
 //! Never: knows what the state means.
 //!
 //! A row is `[state][length of the key: 1 byte, or 255 and 4 bytes][key]`, padded to 8 bytes, in an
-//! [arena](arena); an [index](index) finds it by the key's hash and keeps the order of key groups.
+//! arena; an index finds it by the key's hash and keeps the order of key groups.
 
 mod arena;
 mod buffer;

@@ -170,7 +170,7 @@ impl<S> SliceTable<S> {
     }
 
     /// Up to `rows_max` rows in the order of the index, which is that of key groups: their keys by
-    /// [`Listed::key`]. None: there are no more.
+    /// `Listed::keys`. None: there are no more.
     pub fn list<'t>(&'t self, from: usize, rows_max: usize, group: &'t mut RowGroup) -> Option<Listed<'t>> {
         let after = self.collect(from, rows_max, group)?;
         // SAFETY: rows of this table, which is borrowed and so not written during `'t`.
