@@ -15,12 +15,14 @@ use crate::window::{
     Adding, Division, KeyedRows, Partials, Rule, Side, Tumbling, WindowError, WindowSpec, add_rows,
 };
 
-/// How many rows show whether keys repeat.
+/// How many rows, at least, a decision is made from.
 const SAMPLE_ROWS: u64 = 16_384;
+/// The most keys that are sent at once, so that no slot is held up by them for long.
+const PARTIALS_MAX: usize = 8_192;
 /// Rows per partial state from which a table costs less than it saves.
 const ROWS_PER_KEY_MIN: u64 = 3;
-/// When keys do not repeat, this many samples' worth of rows pass before the next look.
-const SAMPLES_OFF: u64 = 64;
+/// When keys do not repeat, this many times the rows that showed it pass before the next look.
+const OFF_FACTOR: u64 = 64;
 
 /// Partial states of the slices that are open, for all slots.
 #[derive(Debug)]
@@ -34,9 +36,9 @@ pub struct PreAggregator {
     division: Division,
     pool: Pool,
     group: RowGroup,
-    /// Since the last decision: rows taken, and keys of tables drained.
-    sample_rows: u64,
-    sample_keys: u64,
+    /// Rows and keys of tables drained since the last decision. Open tables do not count: their keys may repeat later.
+    drained_rows: u64,
+    drained_keys: u64,
     /// Rows to let pass before the next look. 0: it is on.
     off_rows: u64,
 }
@@ -57,8 +59,8 @@ impl PreAggregator {
             division: Division::default(),
             pool: Pool::default(),
             group: RowGroup::default(),
-            sample_rows: 0,
-            sample_keys: 0,
+            drained_rows: 0,
+            drained_keys: 0,
             off_rows: 0,
         })
     }
@@ -83,8 +85,6 @@ impl PreAggregator {
             }
             self.division = division;
         }
-        self.sample_rows += rows.len() as u64;
-        self.decide();
         true
     }
 
@@ -114,6 +114,7 @@ impl PreAggregator {
             let (end, table) = first.remove_entry();
             self.drain(end, table, &mut drained);
         }
+        self.judge();
         drained
     }
 
@@ -130,25 +131,21 @@ impl PreAggregator {
         add_rows(table, rows, selection, with);
     }
 
-    /// Once enough rows have come: whether to go on.
-    fn decide(&mut self) {
-        if self.sample_rows < SAMPLE_ROWS && !self.is_full() {
+    /// Once tables of enough rows were drained: whether the rows were worth taking.
+    fn judge(&mut self) {
+        if self.drained_rows < SAMPLE_ROWS {
             return;
         }
-        let open: usize = self.tables.values().map(SliceTable::len).sum();
-        let keys = self.sample_keys + open as u64;
-        if self.sample_rows < keys * ROWS_PER_KEY_MIN {
-            self.off_rows = SAMPLE_ROWS * SAMPLES_OFF;
+        if self.drained_rows < self.drained_keys * ROWS_PER_KEY_MIN {
+            self.off_rows = self.drained_rows * OFF_FACTOR;
         }
-        if self.sample_rows >= SAMPLE_ROWS || self.off_rows > 0 {
-            self.sample_rows = 0;
-            self.sample_keys = 0;
-        }
+        (self.drained_rows, self.drained_keys) = (0, 0);
     }
 
     fn drain(&mut self, slice_end: i64, table: SliceTable<Side>, drained: &mut Vec<(u32, Partials)>) {
-        self.sample_keys += table.len() as u64;
         let mut rows = table.side().rows;
+        self.drained_keys += table.len() as u64;
+        self.drained_rows += rows;
         if let Some(listed) = table.list(0, table.len(), &mut self.group) {
             let bytes = listed.keys().map(<[u8]>::len).sum();
             let mut keys = BinaryBuilder::with_capacity(table.len(), bytes);
@@ -159,11 +156,11 @@ impl PreAggregator {
             while at < keys.len() {
                 let slot = slot_of(key_group(keys.hashes[at]), self.parallelism);
                 let same = |hash: &&u64| slot_of(key_group(**hash), self.parallelism) == slot;
-                let len = keys.hashes[at..].iter().take_while(same).count();
+                let len = keys.hashes[at..].iter().take(PARTIALS_MAX).take_while(same).count();
                 let states = states.iter().map(|column| column.slice(at, len)).collect();
                 let partials = Partials { slice_end, keys: keys.slice(at, len), states, rows };
                 drained.push((slot, partials));
-                // Only the sum over the slots matters: the first takes all.
+                // Only the sum over all of them matters: the first takes all.
                 rows = 0;
                 at += len;
             }

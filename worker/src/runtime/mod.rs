@@ -41,7 +41,7 @@ impl Default for Options {
         Self {
             batch_rows: 8_192,
             queue_bytes: 4 << 20,
-            preaggregate_bytes: 64 << 20,
+            preaggregate_bytes: 16 << 20,
             epoch_interval: Duration::from_secs(10),
         }
     }

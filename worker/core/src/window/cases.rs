@@ -174,6 +174,21 @@ fn preaggregation_stops_while_keys_do_not_repeat_and_looks_again() {
 }
 
 #[test]
+fn preaggregation_goes_on_for_keys_that_repeat_later_than_its_first_sample() {
+    let mut before = PreAggregator::new(&spec(10, 0, Overflow::Fail), 2, 16 << 20).expect("sound");
+    let texts: Vec<String> = (0..100_000).map(|key| format!("{}", key * 7_919 % 50_021)).collect();
+    let all: Vec<_> = texts.iter().map(|key| (key.as_str(), 1, 0)).collect();
+    let batches: Vec<_> = all.chunks(1_000).map(keyed).collect();
+
+    let taken = (0..5).flat_map(|_| &batches).filter(|batch| before.on_rows(batch)).count();
+
+    assert!(!before.is_full());
+    assert_eq!(taken, 500);
+    assert!(!before.drain_all().is_empty());
+    assert!(before.on_rows(&batches[0]), "ten rows a key were worth it");
+}
+
+#[test]
 fn rows_without_columns_can_be_counted() {
     let mut spec = spec(10, 0, Overflow::Fail);
     spec.aggregates[0] =
