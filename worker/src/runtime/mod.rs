@@ -5,6 +5,7 @@
 
 mod bad_records;
 mod coordinator;
+mod counts;
 mod gap;
 mod intake;
 mod outlets;

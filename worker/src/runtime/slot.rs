@@ -15,14 +15,14 @@ use streamjob_core::window::Tumbling;
 use super::RunError;
 use super::bad_records::BadRecordHandler;
 use super::coordinator::{Command, Event};
+use super::counts::{count_batch, count_window};
 use super::gap::GapMeter;
-use super::intake::{Intake, OpenPartition, Taken};
+use super::intake::{Intake, Taken};
 use super::outlets::Outlets;
-use crate::metrics::{ENDLESS, JobMetrics, PartitionStatus, SlotMetrics};
+use crate::metrics::{JobMetrics, PartitionStatus};
 use crate::pipeline::clock::Clock;
 use crate::pipeline::exchange::{Inputs, Message, Outputs};
 use crate::pipeline::preaggregate::{PreAggregate, Routed};
-use crate::pipeline::records::DecodedRows;
 use crate::pipeline::transform::{Piece, Transform};
 use crate::pipeline::window::WindowStage;
 
@@ -203,7 +203,7 @@ impl Slot {
             }
             next = self.window.poll_results(RESULT_ROWS_MAX)?;
         }
-        self.count_window();
+        count_window(&self.metrics.slots[self.id], &self.window);
         Ok(true)
     }
 
@@ -252,7 +252,7 @@ impl Slot {
         if self.metrics.first_rows_nanos.load(Relaxed) == 0 {
             self.metrics.first_rows_nanos.store(now.as_nanos() as u64, Relaxed);
         }
-        self.count_window();
+        count_window(&self.metrics.slots[self.id], &self.window);
         self.count_time(state);
         Ok(true)
     }
@@ -347,7 +347,7 @@ impl Slot {
             return false;
         }
         state.drained = true;
-        self.count_window();
+        count_window(&self.metrics.slots[self.id], &self.window);
         // Without a coordinator an exit is on its way.
         let _gone = self.events.send(Event::Drained { slot: self.id });
         true
@@ -372,31 +372,9 @@ impl Slot {
         let busy = self.clock.elapsed().saturating_sub(state.started).saturating_sub(state.parked);
         self.metrics.slots[self.id].busy_nanos.store(busy.as_nanos() as u64, Relaxed);
     }
-
-    fn count_window(&self) {
-        let stats = self.window.stats();
-        let metrics: &SlotMetrics = &self.metrics.slots[self.id];
-        metrics.late.store(self.window.late_rows(), Relaxed);
-        metrics.windows_fired.store(stats.fired_windows, Relaxed);
-        metrics.open_windows.store(stats.open_windows as u64, Relaxed);
-        metrics.keys.store(stats.keys as u64, Relaxed);
-        metrics.state_bytes.store(stats.state_bytes as u64, Relaxed);
-    }
 }
 
 /// Whether a slice ends between the two watermarks, so that its partial states must be sent before the second.
 fn closes_slice(tumbling: &Tumbling, before: i64, after: i64) -> bool {
     before == i64::MIN || tumbling.end(before.saturating_add(1)) <= after.saturating_add(1)
-}
-
-fn count_batch(metrics: &JobMetrics, slot: usize, from: &OpenPartition, batch: &DecodedRows) {
-    let progress = from.reader.progress();
-    let partition = &metrics.partitions[from.time.id as usize];
-    let bytes_before = partition.bytes_done.swap(progress.bytes, Relaxed);
-    partition.bytes_total.store(progress.bytes_total.unwrap_or(ENDLESS), Relaxed);
-    partition.rows.store(progress.rows, Relaxed);
-    partition.set_status(PartitionStatus::Active);
-    let slot = &metrics.slots[slot];
-    slot.rows_in.fetch_add((batch.rows.num_rows() + batch.bad.len()) as u64, Relaxed);
-    slot.bytes_in.fetch_add(progress.bytes.saturating_sub(bytes_before), Relaxed);
 }

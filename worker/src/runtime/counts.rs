@@ -1,0 +1,34 @@
+//! What a slot counts, once a batch.
+//!
+//! Owns: which figure goes into which metric.
+//! Never: is called per row.
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use super::intake::OpenPartition;
+use crate::metrics::{ENDLESS, JobMetrics, PartitionStatus, SlotMetrics};
+use crate::pipeline::records::DecodedRows;
+use crate::pipeline::window::WindowStage;
+
+/// Counts a batch of a partition that slot `slot` has read.
+pub(super) fn count_batch(metrics: &JobMetrics, slot: usize, from: &OpenPartition, batch: &DecodedRows) {
+    let progress = from.reader.progress();
+    let partition = &metrics.partitions[from.time.id as usize];
+    let bytes_before = partition.bytes_done.swap(progress.bytes, Relaxed);
+    partition.bytes_total.store(progress.bytes_total.unwrap_or(ENDLESS), Relaxed);
+    partition.rows.store(progress.rows, Relaxed);
+    partition.set_status(PartitionStatus::Active);
+    let slot = &metrics.slots[slot];
+    slot.rows_in.fetch_add((batch.rows.num_rows() + batch.bad.len()) as u64, Relaxed);
+    slot.bytes_in.fetch_add(progress.bytes.saturating_sub(bytes_before), Relaxed);
+}
+
+/// Brings the gauges of a slot's windows up to date.
+pub(super) fn count_window(metrics: &SlotMetrics, window: &WindowStage) {
+    let stats = window.stats();
+    metrics.late.store(window.late_rows(), Relaxed);
+    metrics.windows_fired.store(stats.fired_windows, Relaxed);
+    metrics.open_windows.store(stats.open_windows as u64, Relaxed);
+    metrics.keys.store(stats.keys as u64, Relaxed);
+    metrics.state_bytes.store(stats.state_bytes as u64, Relaxed);
+}
