@@ -12,7 +12,8 @@ use crate::key::Keys;
 use crate::key_group::{KEY_GROUPS, key_group, slot_of};
 use crate::table::{Pool, RowGroup, Selection, SliceTable};
 use crate::window::{
-    Adding, Division, KeyedRows, Partials, Rule, Side, Tumbling, WindowError, WindowSpec, add_rows,
+    Adding, Division, KeyedRows, Partials, Rule, Side, Tumbling, WindowError, WindowSpec, WindowStats,
+    add_rows,
 };
 
 /// How many rows, at least, a decision is made from.
@@ -90,8 +91,17 @@ impl PreAggregator {
 
     /// Whether the tables have reached their bound and should be drained.
     pub fn is_full(&self) -> bool {
-        let bytes = |table: &SliceTable<Side>| table.bytes() + table.side().heap.bytes();
-        self.tables.values().map(bytes).sum::<usize>() >= self.bytes_max
+        self.bytes() >= self.bytes_max
+    }
+
+    /// What the tables hold; they never fire.
+    pub fn stats(&self) -> WindowStats {
+        WindowStats {
+            open_windows: self.tables.len(),
+            keys: self.tables.values().map(SliceTable::len).sum(),
+            state_bytes: self.bytes() + self.pool.bytes(),
+            fired_windows: 0,
+        }
     }
 
     /// Whether there is nothing to drain.
@@ -121,6 +131,11 @@ impl PreAggregator {
     /// All partial states, by slot.
     pub fn drain_all(&mut self) -> Vec<(u32, Partials)> {
         self.drain_up_to(i64::MAX)
+    }
+
+    fn bytes(&self) -> usize {
+        let bytes = |table: &SliceTable<Side>| table.bytes() + table.side().heap.bytes();
+        self.tables.values().map(bytes).sum()
     }
 
     fn add(&mut self, end: i64, rows: &KeyedRows, selection: &Selection<'_>) {

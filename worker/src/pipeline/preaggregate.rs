@@ -5,7 +5,7 @@
 
 use streamjob_core::key_group::{key_group, slot_of};
 use streamjob_core::preaggregate::PreAggregator;
-use streamjob_core::window::{KeyedRows, Partials};
+use streamjob_core::window::{KeyedRows, Partials, WindowStats};
 
 /// What goes to one slot.
 pub enum Routed {
@@ -91,6 +91,11 @@ impl PreAggregate {
     /// Whether the table has reached its bound: drain it.
     pub fn is_full(&self) -> bool {
         self.table.is_full()
+    }
+
+    /// What waits here to be sent.
+    pub fn stats(&self) -> WindowStats {
+        self.table.stats()
     }
 
     /// A partition went idle: the window operators may move on without it, so that its rows can be late.

@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use super::intake::OpenPartition;
 use crate::metrics::{ENDLESS, JobMetrics, PartitionStatus, SlotMetrics};
+use crate::pipeline::preaggregate::PreAggregate;
 use crate::pipeline::records::DecodedRows;
 use crate::pipeline::window::WindowStage;
 
@@ -23,12 +24,13 @@ pub(super) fn count_batch(metrics: &JobMetrics, slot: usize, from: &OpenPartitio
     slot.bytes_in.fetch_add(progress.bytes.saturating_sub(bytes_before), Relaxed);
 }
 
-/// Brings the gauges of a slot's windows up to date.
-pub(super) fn count_window(metrics: &SlotMetrics, window: &WindowStage) {
+/// Brings the gauges of a slot's windows up to date, with what its pre-aggregation holds for windows of any slot.
+pub(super) fn count_window(metrics: &SlotMetrics, window: &WindowStage, before: Option<&PreAggregate>) {
     let stats = window.stats();
+    let before = before.map(PreAggregate::stats).unwrap_or_default();
     metrics.late.store(window.late_rows(), Relaxed);
     metrics.windows_fired.store(stats.fired_windows, Relaxed);
-    metrics.open_windows.store(stats.open_windows as u64, Relaxed);
-    metrics.keys.store(stats.keys as u64, Relaxed);
-    metrics.state_bytes.store(stats.state_bytes as u64, Relaxed);
+    metrics.open_windows.store(stats.open_windows.max(before.open_windows) as u64, Relaxed);
+    metrics.keys.store((stats.keys + before.keys) as u64, Relaxed);
+    metrics.state_bytes.store((stats.state_bytes + before.state_bytes) as u64, Relaxed);
 }

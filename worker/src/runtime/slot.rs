@@ -203,7 +203,7 @@ impl Slot {
             }
             next = self.window.poll_results(RESULT_ROWS_MAX)?;
         }
-        count_window(&self.metrics.slots[self.id], &self.window);
+        self.count_window();
         Ok(true)
     }
 
@@ -252,7 +252,7 @@ impl Slot {
         if self.metrics.first_rows_nanos.load(Relaxed) == 0 {
             self.metrics.first_rows_nanos.store(now.as_nanos() as u64, Relaxed);
         }
-        count_window(&self.metrics.slots[self.id], &self.window);
+        self.count_window();
         self.count_time(state);
         Ok(true)
     }
@@ -347,7 +347,7 @@ impl Slot {
             return false;
         }
         state.drained = true;
-        count_window(&self.metrics.slots[self.id], &self.window);
+        self.count_window();
         // Without a coordinator an exit is on its way.
         let _gone = self.events.send(Event::Drained { slot: self.id });
         true
@@ -366,6 +366,10 @@ impl Slot {
             state.gap.pause();
         }
         self.count_time(state);
+    }
+
+    fn count_window(&self) {
+        count_window(&self.metrics.slots[self.id], &self.window, self.preaggregate.as_ref());
     }
 
     fn count_time(&self, state: &State) {
