@@ -125,7 +125,7 @@ pub struct LateRows {
 pub enum LateAction {
     /// Counted, then forgotten.
     Drop,
-    /// Counted, and written as it is after the transforms with all columns of its source row.
+    /// Counted, and written with all columns of its source row, once for each late row after the transforms.
     SideOutput,
 }
 

@@ -56,10 +56,25 @@ pub(super) fn run(args: &RunArgs) -> Exit {
             Exit::Done
         }
         Err(failure) => {
-            error!("{failure}");
+            error!("{}", with_causes(&failure));
             Exit::Failed
         }
     }
+}
+
+/// An error and what it comes from, in one line.
+fn with_causes(failure: &dyn std::error::Error) -> String {
+    let mut text = failure.to_string();
+    let mut cause = failure.source();
+    while let Some(error) = cause {
+        let more = error.to_string();
+        // A transparent error says what its cause says.
+        if !text.ends_with(&more) {
+            text = format!("{text}: {more}");
+        }
+        cause = error.source();
+    }
+    text
 }
 
 fn run_plan(plan: Plan, args: &RunArgs, screen: Screen) -> Result<Exit, Failure> {
