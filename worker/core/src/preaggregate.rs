@@ -109,11 +109,6 @@ impl PreAggregator {
         self.tables.is_empty()
     }
 
-    /// Whether rows are taken at present.
-    pub fn is_on(&self) -> bool {
-        self.off_rows == 0
-    }
-
     /// The partial states of the slices that this watermark passes, by slot.
     pub fn drain_up_to(&mut self, watermark: i64) -> Vec<(u32, Partials)> {
         let mut drained = Vec::new();
