@@ -1,0 +1,10 @@
+//! Where the truth is kept: checkpoints, the log that commits them, and what may be deleted.
+//!
+//! Owns: every byte that a job leaves in its store, and the protocol by which it is written; `FORMAT.md` describes both.
+//! Never: knows a pipeline stage, a manifest or a thread.
+
+pub mod checkpoint;
+pub mod fail_point;
+pub mod ids;
+pub mod planted;
+pub mod record;
