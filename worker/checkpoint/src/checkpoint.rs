@@ -250,7 +250,8 @@ pub struct SlotReport {
     pub shares: Vec<(i64, Share)>,
     /// The blocks that it wrote: end of the window, and block.
     pub blocks: Vec<(i64, Block)>,
-    /// What it counted since the job started.
+    /// What it counted since the lineage began: slot 0 goes on from the counts of the checkpoint it started from, the
+    /// others from zero, so that the sum over all slots is the job's.
     pub counters: Counters,
 }
 
@@ -260,8 +261,8 @@ pub struct SlotReport {
 pub struct WorkerReport {
     /// Its slots.
     pub slots: Vec<SlotReport>,
-    /// What it wants published.
-    pub outbox: Option<OutboxObject>,
+    /// What it wants published, in this order. More than one object after an abandoned epoch.
+    pub outbox: Vec<OutboxObject>,
     /// The objects that it wrote.
     pub objects: Vec<Object>,
 }
