@@ -26,6 +26,18 @@ impl PartitionWatermark {
         Self { max_timestamp: NONE, bound_ms }
     }
 
+    /// The watermark after rows up to this event time; `None` before the first row.
+    pub fn restore(max_timestamp: Option<i64>, bound_ms: i64) -> Self {
+        let mut restored = Self::new(bound_ms);
+        restored.observe(max_timestamp.unwrap_or(NONE));
+        restored
+    }
+
+    /// The greatest event time so far; `None` before the first row.
+    pub fn max_timestamp(&self) -> Option<i64> {
+        (self.max_timestamp != NONE).then_some(self.max_timestamp)
+    }
+
     /// Takes a row's event time into account. `i64::MIN`, the mark of a rejected row, changes nothing.
     #[inline]
     pub fn observe(&mut self, timestamp: i64) {
@@ -84,6 +96,31 @@ impl WatermarkCombiner {
             current: NONE,
             holder: (partitions > 0).then_some(0),
         }
+    }
+
+    /// As it was: with this combined watermark, and of each partition its watermark, its status, and whether it was
+    /// [`behind`](Self::behind). An active partition below the combined watermark is behind whatever was said of it.
+    /// [`current`](Self::current) says where time begins: it is [`END`] if all partitions are finished.
+    pub fn restore(current: i64, partitions: &[(i64, Status, bool)]) -> Self {
+        let part = |&(watermark, status, behind): &(i64, Status, bool)| Partition {
+            watermark,
+            status,
+            aligned: status == Status::Active && !behind && watermark >= current,
+        };
+        let count = |wanted: &[Status]| {
+            let found = partitions.iter().filter(|partition| wanted.contains(&partition.1)).count();
+            u32::try_from(found).expect("partition ids fit 32 bits")
+        };
+        let unfinished = count(&[Status::Active, Status::Idle]);
+        let mut restored = Self {
+            partitions: partitions.iter().map(part).collect(),
+            active: count(&[Status::Active]),
+            unfinished,
+            current: if unfinished == 0 && !partitions.is_empty() { END } else { current },
+            holder: None,
+        };
+        restored.holder = restored.least_aligned();
+        restored
     }
 
     /// Adds an active partition and gives its id. If time has begun already it has to catch up first and

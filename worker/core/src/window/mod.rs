@@ -9,8 +9,11 @@ mod cases;
 mod conformance;
 mod data;
 mod divide;
+mod emitted;
 mod firing;
+mod frozen;
 mod operator;
+mod restored;
 mod slice;
 #[cfg(test)]
 mod tests;
@@ -22,8 +25,10 @@ use crate::aggregate::{AggregateError, AggregateSpec};
 use crate::key::KeyError;
 
 pub use data::{KeyedRows, Partials};
+pub use emitted::{Emitted, RestoredSlice, SliceStatus};
+pub use frozen::{Frozen, FrozenKind, FrozenSlice, StateChunk, StateCodec, StateScan};
 pub use operator::{WindowOperator, WindowStats};
-pub use slice::Frozen;
+pub use restored::{LayerBuilder, RestoredLayer};
 pub use tumbling::{CutFinder, Tumbling};
 
 pub(crate) use divide::{Division, Rule};

@@ -157,26 +157,3 @@ fn merge(
     }
     into.side_mut().rows += from.side().rows;
 }
-
-/// The deltas of a freeze: what came in since the one before. They are still part of the operator's state; whoever
-/// drops them without a fold loses nothing.
-#[derive(Debug, Default)]
-pub struct Frozen {
-    slices: Vec<(i64, Layer)>,
-}
-
-impl Frozen {
-    /// Whether nothing came in.
-    pub fn is_empty(&self) -> bool {
-        self.slices.is_empty()
-    }
-
-    pub(crate) fn add(&mut self, slice_end: i64, slice: &mut Slice) {
-        self.slices.extend(slice.freeze().map(|delta| (slice_end, delta)));
-    }
-
-    /// Gives up the tables. The ends of their slices.
-    pub(crate) fn release(self) -> Vec<i64> {
-        self.slices.into_iter().map(|(end, _)| end).collect()
-    }
-}

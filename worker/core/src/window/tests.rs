@@ -145,7 +145,6 @@ fn result(job: &Job, end: i64, rows: &[Row]) -> Emitted {
 
 struct Slot {
     operator: WindowOperator,
-    frozen: Vec<Frozen>,
     results: Vec<Emitted>,
     late: Vec<Row>,
     chunk_rows: usize,
@@ -156,7 +155,6 @@ impl Slot {
         let operator = WindowOperator::new(&spec(job), range_of(slot, job.parallelism));
         Self {
             operator: operator.expect("the job is sound"),
-            frozen: Vec::new(),
             results: Vec::new(),
             late: Vec::new(),
             chunk_rows: schedule.chunk_rows,
@@ -186,15 +184,7 @@ impl Slot {
                 self.poll();
             }
             Step::PollAll => while self.poll() {},
-            Step::Freeze => self.frozen.push(self.operator.freeze()),
-            Step::FoldOldest if self.frozen.is_empty() => {}
-            Step::FoldOldest => self.operator.fold(self.frozen.remove(0)),
-            Step::FoldNewest => {
-                if let Some(frozen) = self.frozen.pop() {
-                    self.operator.fold(frozen);
-                }
-            }
-            Step::Abandon => self.frozen.clear(),
+            Step::Freeze | Step::FoldOldest | Step::FoldNewest | Step::Abandon => {}
         }
     }
 }

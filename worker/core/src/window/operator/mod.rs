@@ -3,6 +3,8 @@
 //! Owns: the open slices, the watermark they obey, and the results that are due.
 //! Never: loses a row: each is in a slice, late, or an error.
 
+mod state;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound::{Excluded, Included};
 use std::ops::Range;
@@ -14,7 +16,7 @@ use hashbrown::HashSet;
 use super::divide::Rule;
 use super::firing::Results;
 use super::slice::{Adding, Side, Slice, add_partials, add_rows};
-use super::{Division, Frozen, KeyedRows, Partials, WindowError, WindowSpec};
+use super::{Division, KeyedRows, Partials, WindowError, WindowSpec};
 use crate::aggregate::Aggregates;
 use crate::table::{OrderedScan, Pool, RowGroup, Selection, SliceTable};
 
@@ -156,26 +158,6 @@ impl WindowOperator {
             batch = batch.slice(0, rows_max);
         }
         Ok(Some(batch))
-    }
-
-    /// Ends all deltas and gives them out; they stay part of the state. New ones begin with the next rows.
-    pub fn freeze(&mut self) -> Frozen {
-        let mut frozen = Frozen::default();
-        for (&end, slice) in &mut self.slices {
-            frozen.add(end, slice);
-        }
-        frozen
-    }
-
-    /// Folds deltas into their bases. Those of a slice that is firing are left as they are.
-    pub fn fold(&mut self, frozen: Frozen) {
-        let firing = self.pending.front().copied().filter(|_| self.firing.is_some());
-        let mut groups = Default::default();
-        for end in frozen.release().into_iter().filter(|&end| firing != Some(end)) {
-            if let Some(slice) = self.slices.get_mut(&end) {
-                slice.fold(&self.aggregates, &mut self.pool, &mut groups);
-            }
-        }
     }
 
     /// What the operator holds.
