@@ -8,6 +8,7 @@ mod coordinator;
 mod counts;
 mod gap;
 mod intake;
+pub mod messages;
 mod outlets;
 mod publish;
 mod slot;
