@@ -3,8 +3,14 @@
 //! Owns: every byte that a job leaves in its store, and the protocol by which it is written; `FORMAT.md` describes both.
 //! Never: knows a pipeline stage, a manifest or a thread.
 
+pub mod bundle;
 pub mod checkpoint;
 pub mod fail_point;
 pub mod ids;
+pub mod outbox;
 pub mod planted;
 pub mod record;
+pub mod savepoint;
+pub mod store;
+pub mod transition;
+pub mod verify;
