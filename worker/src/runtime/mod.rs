@@ -13,6 +13,7 @@ mod outlets;
 mod publish;
 mod slot;
 mod stop;
+pub mod transport;
 mod wiring;
 
 use std::sync::Arc;
