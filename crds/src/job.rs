@@ -8,8 +8,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::Pipeline;
+use crate::state::State;
 
-/// One StreamJob manifest: a pipeline and how wide it runs.
+/// One StreamJob manifest: a pipeline, how wide it runs and where its state is kept.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct StreamJob {
@@ -40,7 +41,7 @@ pub struct Metadata {
     pub annotations: BTreeMap<String, String>,
 }
 
-/// What runs, and how wide.
+/// What runs, how wide, and where its state is kept.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct StreamJobSpec {
@@ -48,4 +49,14 @@ pub struct StreamJobSpec {
     pub parallelism: u32,
     /// The program.
     pub pipeline: Pipeline,
+    /// Where state is kept, and how often it is saved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<State>,
+}
+
+impl StreamJob {
+    /// The whole manifest as one text: the same for two manifests that say the same, whatever their layout and comments.
+    pub fn canonical(&self) -> String {
+        serde_json::to_string(self).expect("a job has nothing but texts, numbers and lists")
+    }
 }

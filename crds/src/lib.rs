@@ -12,6 +12,7 @@ mod load;
 mod pipeline;
 mod sink;
 mod source;
+mod state;
 mod suggest;
 #[cfg(test)]
 mod tests;
@@ -32,4 +33,5 @@ pub use source::{
     GeneratedColumn, GeneratorSource, JsonFormat, SequenceColumn, Source, TimestampColumn, UniformColumn,
     ZipfColumn,
 };
+pub use state::{Checkpoints, State, StateLocation};
 pub use validate::{API_VERSION, KIND, validate};

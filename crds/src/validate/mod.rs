@@ -7,6 +7,7 @@ mod generator;
 mod names;
 mod pipeline;
 mod source;
+mod state;
 mod targets;
 
 use crate::{FieldError, StreamJob};
@@ -38,6 +39,9 @@ pub fn validate(job: &StreamJob) -> Vec<FieldError> {
     source::check(&mut findings, &pipeline.source);
     pipeline::check(&mut findings, pipeline);
     targets::check(&mut findings, pipeline);
+    if let Some(state) = &job.spec.state {
+        state::check(&mut findings, state);
+    }
     findings.errors
 }
 

@@ -22,6 +22,6 @@ pub use event_time::{EventTimeExpr, EventTimes};
 pub use explain::explain;
 pub use plan::{
     BadRecordsPlan, ColumnGenerator, EventTimePlan, FilesPlan, FormatPlan, GeneratedValue, GeneratorPlan,
-    LatePlan, NumberText, Plan, SinkKind, SinkPlan, SourceKind, SourcePlan, WindowPlan,
+    LatePlan, NumberText, Plan, SinkKind, SinkPlan, SourceKind, SourcePlan, StatePlan, WindowPlan,
 };
 pub use transforms::{Rejected, Transformed, Transforms};

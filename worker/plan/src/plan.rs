@@ -3,6 +3,7 @@
 //! Owns: the types that the worker runs by. All defaults are applied, all paths absolute, all names resolved.
 //! Never: holds an `Option` that means "use the default".
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use arrow::datatypes::SchemaRef;
@@ -33,6 +34,34 @@ pub struct Plan {
     pub result: SchemaRef,
     /// Where results go.
     pub sink: SinkPlan,
+    /// Where state is kept, and how often it is saved.
+    pub state: StatePlan,
+    /// The folder that relative paths are relative to: that of the manifest. Absolute.
+    pub manifest_folder: PathBuf,
+    /// The whole manifest as one text, the same for any layout of it: what a hash of the manifest is taken of.
+    pub spec_text: String,
+    pub(crate) fingerprint: BTreeMap<String, String>,
+}
+
+impl Plan {
+    /// What state depends on: field of the manifest to its value as text. State of a job with another value is of no
+    /// use to this one.
+    pub fn fingerprint(&self) -> BTreeMap<String, String> {
+        self.fingerprint.clone()
+    }
+}
+
+/// Where state is kept, and how often it is saved.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct StatePlan {
+    /// The job's own folder in the location. Absolute.
+    pub folder: PathBuf,
+    /// From the beginning of one checkpoint to that of the next.
+    pub interval_ms: u64,
+    /// A checkpoint that takes longer is abandoned. More than `interval_ms`.
+    pub timeout_ms: u64,
+    /// How many checkpoints are kept; at least one.
+    pub retain: u32,
 }
 
 /// Where rows come from.

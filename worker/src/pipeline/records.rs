@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arrow::array::RecordBatch;
+use streamjob_checkpoint::checkpoint::SourcePosition;
 
 /// The longest record that is decoded, line end included. A longer one is a bad record and is passed over in pieces.
 pub const RECORD_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -25,6 +26,9 @@ pub trait PartitionReader: Send {
 
     /// Where row `row` of the last batch stands.
     fn position(&self, row: u32) -> Position;
+
+    /// Where to go on: behind the last batch, as `Partition::open_at` takes it.
+    fn next_position(&self) -> SourcePosition;
 
     /// How far it has come.
     fn progress(&self) -> Progress;
@@ -196,6 +200,56 @@ pub enum SourceError {
         path: PathBuf,
         /// `gzip` or `zstd`.
         expected: &'static str,
+    },
+    /// A folder where files are meant.
+    #[error(
+        "{pattern} names a folder, not files; write `{pattern}/*` in `source.files.urls` for the files in it"
+    )]
+    Folder {
+        /// As the plan has it.
+        pattern: String,
+    },
+    /// A file name that is not text.
+    #[error("the name of {path} is not UTF-8; rename the file")]
+    Name {
+        /// Which.
+        path: PathBuf,
+    },
+    /// A file that is not read to its end and is gone.
+    #[error(
+        "{path} is gone, and the job had not finished it; put it back, or begin anew with `--fresh --discard-state`"
+    )]
+    Gone {
+        /// Which.
+        path: PathBuf,
+    },
+    /// A file that is not read to its end and is another one now.
+    #[error(
+        "{path} has changed since the job began: {old}, now {new}; put the old file back, or begin anew with `--fresh --discard-state`"
+    )]
+    Changed {
+        /// Which.
+        path: PathBuf,
+        /// How long it was and what its ends were.
+        old: String,
+        /// The same of what is there now.
+        new: String,
+    },
+    /// A compressed file that ends before the position to go on from.
+    #[error(
+        "{path} ends before byte {byte} of its content, where the job had read to; put the old file back"
+    )]
+    EndsBefore {
+        /// Which.
+        path: PathBuf,
+        /// The position, after decompression.
+        byte: u64,
+    },
+    /// Positions that are not positions of this source.
+    #[error("the state's partitions do not fit `spec.pipeline.source`: {cause}; put the old manifest back")]
+    Foreign {
+        /// What does not fit.
+        cause: String,
     },
     /// A header that does not fit the columns.
     #[error("{path}: {cause}")]

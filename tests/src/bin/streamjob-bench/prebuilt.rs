@@ -13,6 +13,7 @@ use anyhow::{Context, Result, ensure};
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringBuilder, TimestampMillisecondArray};
 use arrow::datatypes::SchemaRef;
 use serde::{Deserialize, Serialize};
+use streamjob_checkpoint::checkpoint::SourcePosition;
 use streamjob_crds::StreamJob;
 use streamjob_worker::metrics::JobMetrics;
 use streamjob_worker::pipeline::clock::SystemClock;
@@ -130,6 +131,10 @@ impl PartitionReader for Batches {
     fn position(&self, row: u32) -> Position {
         let record = self.rows + u64::from(row);
         Position { file: Arc::clone(&self.name), line: record + 1, record, byte: 0 }
+    }
+
+    fn next_position(&self) -> SourcePosition {
+        SourcePosition::Row { row: self.rows, started_ms: 0 }
     }
 
     fn progress(&self) -> Progress {

@@ -3,11 +3,13 @@
 //! Owns: the order of the checks, defaults, and which columns are read.
 //! Never: stops at the first mistake if others can still be told.
 
+mod fingerprint;
 mod format;
 mod generator;
 mod key;
 mod paths;
 mod source;
+mod state;
 mod steps;
 mod target;
 
@@ -16,7 +18,7 @@ mod errors;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::resume_unwind;
 use std::path::Path;
 use std::sync::Arc;
@@ -61,7 +63,9 @@ fn compile_job(job: &StreamJob, base: &Path) -> Result<Plan, PlanErrors> {
     let rows = RowsDraft::new(pipeline, &source.columns, &mut problems);
     let window = window(&pipeline.window, base, &mut problems);
     let sink = target::sink(&pipeline.sink, base, &mut problems);
+    let state = state::compile(job.spec.state.as_ref(), &job.metadata.name, base, &mut problems);
     let targets = target::Targets {
+        state: state.as_ref(),
         sink: sink.as_ref().map(|sink| &sink.kind),
         late: window.as_ref().map(|window| &window.late),
         bad_records: source.bad_records.as_ref(),
@@ -77,7 +81,8 @@ fn compile_job(job: &StreamJob, base: &Path) -> Result<Plan, PlanErrors> {
     let event_time = event_time_plan(&pipeline.event_time, &rows, &schema)?;
     let transforms = rows.transforms(&schema, reads_all)?;
     let (key, aggregates) = rows.keyed.resolve(transforms.output());
-    Ok(Plan {
+    let reads = rows.source_schema(&source.columns, false);
+    let mut plan = Plan {
         job: job.metadata.name.clone(),
         parallelism: job.spec.parallelism,
         event_time,
@@ -92,7 +97,13 @@ fn compile_job(job: &StreamJob, base: &Path) -> Result<Plan, PlanErrors> {
             bad_records: source.bad_records.expect(complete),
         },
         transforms,
-    })
+        state: state.expect(complete),
+        manifest_folder: base.to_owned(),
+        spec_text: job.canonical(),
+        fingerprint: BTreeMap::new(),
+    };
+    plan.fingerprint = fingerprint::of(&plan, pipeline, &reads);
+    Ok(plan)
 }
 
 /// What is done with rows, planned over all columns of the source.

@@ -1,6 +1,6 @@
 //! Where results, late rows and dead letters go.
 //!
-//! Owns: the sink, and that no two targets share a folder nor write into the input.
+//! Owns: the sink, and that neither two targets nor a target and the state share a folder, nor write into the input.
 //! Never: creates a folder.
 
 use std::path::{Path, PathBuf};
@@ -10,10 +10,11 @@ use streamjob_crds::{FilesTarget, LateAction, LateRows, Sink};
 
 use super::{format, paths};
 use crate::error::Problems;
-use crate::{BadRecordsPlan, FormatPlan, LatePlan, SinkKind, SinkPlan};
+use crate::{BadRecordsPlan, FormatPlan, LatePlan, SinkKind, SinkPlan, StatePlan};
 
 const SINK: &str = "spec.pipeline.sink";
 const LATE: &str = "spec.pipeline.window.late";
+const STATE: &str = "spec.state.location.uri";
 pub(super) const BAD_RECORDS: &str = "spec.pipeline.source.badRecords";
 
 pub(super) fn sink(spec: &Sink, base: &Path, problems: &mut Problems) -> Option<SinkPlan> {
@@ -54,6 +55,7 @@ pub(super) fn folder(
 
 /// All places that are written to.
 pub(super) struct Targets<'a> {
+    pub(super) state: Option<&'a StatePlan>,
     pub(super) sink: Option<&'a SinkKind>,
     pub(super) late: Option<&'a LatePlan>,
     pub(super) bad_records: Option<&'a BadRecordsPlan>,
@@ -65,26 +67,39 @@ impl Targets<'_> {
         for (i, (field, folder)) in folders.iter().enumerate() {
             let path = folder.display();
             if let Some((other, _)) = folders[..i].iter().find(|(_, other)| other == folder) {
-                let why = format!("{path} is the folder of {other}.files.url too: each needs its own");
-                problems.add(format!("{field}.files.url"), why);
+                let why = format!("{path} is the folder of {other} too: each needs its own");
+                problems.add(field, why);
             }
-            if let Some(pattern) = patterns.iter().find(|pattern| reads_from(pattern, folder)) {
+            let state = self.state.is_some_and(|state| state.folder == **folder);
+            if let Some(pattern) = patterns.iter().find(|pattern| !state && reads_from(pattern, folder)) {
                 let why = format!("{path} is read too, by {pattern} of the source: write to another folder");
-                problems.add(format!("{field}.files.url"), why);
+                problems.add(field, why);
             }
+        }
+        if let Some(state) = self.state
+            && let Some(pattern) = patterns.iter().find(|pattern| reads_state(pattern, &state.folder))
+        {
+            let folder = state.folder.display();
+            let remedy = "keep state outside of the folders that are read, or write a narrower pattern";
+            problems
+                .add(STATE, format!("state in {folder} is read too, by {pattern} of the source: {remedy}"));
         }
     }
 
-    fn folders(&self) -> Vec<(&'static str, &PathBuf)> {
+    fn folders(&self) -> Vec<(String, &PathBuf)> {
         let mut folders = Vec::new();
+        if let Some(state) = self.state {
+            folders.push((STATE.to_owned(), &state.folder));
+        }
+        let url = |path: &str| format!("{path}.files.url");
         if let Some(SinkKind::Files { folder }) = self.sink {
-            folders.push((SINK, folder));
+            folders.push((url(SINK), folder));
         }
         if let Some(LatePlan::Files { folder }) = self.late {
-            folders.push((LATE, folder));
+            folders.push((url(LATE), folder));
         }
         if let Some(BadRecordsPlan::DeadLetter { folder }) = self.bad_records {
-            folders.push((BAD_RECORDS, folder));
+            folders.push((url(BAD_RECORDS), folder));
         }
         folders
     }
@@ -95,4 +110,11 @@ fn reads_from(pattern: &str, folder: &Path) -> bool {
     let matches = |pattern: &str| Pattern::new(pattern).is_ok_and(|pattern| pattern.matches_path(folder));
     let parent = Path::new(pattern).parent().map(|parent| parent.to_string_lossy());
     matches(pattern) || parent.is_some_and(|parent| matches(&parent))
+}
+
+/// Whether a glob can match files of the state in the folder. Many a wide pattern is meant for other names.
+fn reads_state(pattern: &str, folder: &Path) -> bool {
+    let files = ["log/00000000000000000000.json", "data/1-1/0-0.state.arrow", "data/1-1/0-0.outbox.arrow"];
+    let Ok(pattern) = Pattern::new(pattern) else { return false };
+    files.iter().any(|file| pattern.matches_path(&folder.join(file)))
 }

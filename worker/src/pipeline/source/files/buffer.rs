@@ -29,6 +29,12 @@ impl Buffer {
         (self.start, self.filled, self.offset, self.end) = (0, 0, 0, false);
     }
 
+    /// What comes next is read from this place in the input.
+    pub(super) fn restart(&mut self, offset: u64) {
+        self.reset();
+        self.offset = offset;
+    }
+
     /// What is there and not used up.
     pub(super) fn rest(&self) -> &[u8] {
         &self.bytes[self.start..self.filled]

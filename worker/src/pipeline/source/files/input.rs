@@ -4,7 +4,7 @@
 //! Never: holds more than a decompressor's window.
 
 use std::fs::File;
-use std::io::{self, BufReader, Chain, Cursor, Read};
+use std::io::{self, BufReader, Chain, Cursor, Read, Seek, SeekFrom};
 use std::path::Path;
 
 use flate2::bufread::MultiGzDecoder;
@@ -62,7 +62,23 @@ impl Input {
         Ok(Self::Plain(counted))
     }
 
-    /// Bytes taken from the file so far.
+    /// Goes to a place in the content. False: that cannot be done without reading up to it, or the file ends before it.
+    pub(super) fn seek(&mut self, byte: u64) -> io::Result<bool> {
+        let counted = match self {
+            Self::Plain(counted) => counted,
+            Self::Gzip(_) | Self::Zstd(_) => return Ok(false),
+        };
+        let (magic, file) = counted.file.get_mut();
+        if byte > file.metadata()?.len() {
+            return Ok(false);
+        }
+        magic.seek(SeekFrom::End(0))?;
+        file.seek(SeekFrom::Start(byte))?;
+        counted.bytes = byte;
+        Ok(true)
+    }
+
+    /// Bytes before the next one in the file, compressed ones if it is.
     pub(super) fn bytes(&self) -> u64 {
         match self {
             Self::Plain(file) => file.bytes,

@@ -8,38 +8,35 @@ use std::path::{Path, PathBuf};
 
 use crate::pipeline::records::SourceError;
 
-/// A file that is there, and its size.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) struct Found {
-    pub(crate) path: PathBuf,
-    pub(crate) bytes: u64,
-}
-
 /// The files that the patterns match, sorted by path, each once. Folders are passed over.
-pub(crate) fn list(patterns: &[String]) -> Result<Vec<Found>, SourceError> {
+pub(crate) fn list(patterns: &[String]) -> Result<BTreeSet<PathBuf>, SourceError> {
     let mut paths = BTreeSet::new();
     for pattern in patterns {
-        let mut any = false;
-        for path in matches(pattern)? {
-            if path.is_file() {
-                any = true;
-                paths.insert(path);
-            }
+        let (files, others): (Vec<_>, Vec<_>) =
+            matches(pattern)?.into_iter().partition(|path| path.is_file());
+        if files.is_empty() {
+            return Err(nothing(pattern, &others));
         }
-        if !any {
-            return Err(SourceError::NoMatch { pattern: pattern.clone() });
-        }
+        paths.extend(files);
     }
-    let sized = paths.into_iter().map(|path| match std::fs::metadata(&path) {
-        Ok(metadata) => Ok(Found { path, bytes: metadata.len() }),
-        Err(source) => Err(SourceError::Open { path, source }),
-    });
-    sized.collect()
+    match paths.iter().find(|path| path.to_str().is_none()) {
+        // A name is text in checkpoints and output.
+        Some(path) => Err(SourceError::Name { path: path.clone() }),
+        None => Ok(paths),
+    }
+}
+
+fn nothing(pattern: &str, others: &[PathBuf]) -> SourceError {
+    let pattern = pattern.to_owned();
+    if others.iter().any(|path| path.is_dir()) {
+        return SourceError::Folder { pattern };
+    }
+    SourceError::NoMatch { pattern }
 }
 
 fn matches(pattern: &str) -> Result<Vec<PathBuf>, SourceError> {
     // A name that is there is meant literally, even if it has brackets.
-    if Path::new(pattern).is_file() {
+    if Path::new(pattern).exists() {
         return Ok(vec![PathBuf::from(pattern)]);
     }
     let paths = glob::glob(pattern)

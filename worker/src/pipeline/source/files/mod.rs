@@ -4,15 +4,19 @@
 //! Never: knows a format; a decoder finds the records.
 
 mod buffer;
+mod identity;
 mod input;
 mod list;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use streamjob_checkpoint::checkpoint::{FileIdentity, SourcePosition};
+
 use self::buffer::Buffer;
+pub(super) use self::identity::{check, of as identity};
 use self::input::Input;
-pub(super) use self::list::{Found, list};
+pub(super) use self::list::list;
 use crate::pipeline::records::{
     BadRecord, Begun, Decoded, DecodedRows, Decoder, PartitionReader, Position, Progress, RECORD_BYTES_MAX,
     Read, SourceError,
@@ -24,7 +28,7 @@ const BYTE_ORDER_MARK: &[u8] = &[0xEF, 0xBB, 0xBF];
 
 /// A partition over files, read one after the other.
 pub(super) struct FilesReader {
-    files: Vec<Found>,
+    files: Vec<FileIdentity>,
     /// The index of the open file, or of the next.
     current: usize,
     input: Option<Input>,
@@ -54,36 +58,52 @@ struct LastBatch {
     rows: Option<Vec<u64>>,
 }
 
+/// Where a partition is read on: in one of its files, behind so many bytes of its content.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct At {
+    pub(super) file: usize,
+    pub(super) byte: u64,
+    pub(super) line: u64,
+    pub(super) record: u64,
+}
+
 impl FilesReader {
-    /// Opens the first file and reads its header.
-    pub(super) fn open(files: Vec<Found>, decoder: Box<dyn Decoder>) -> Result<Self, SourceError> {
-        let name = files.first().map_or_else(|| Arc::from(""), |file| file.path.to_string_lossy().into());
+    /// Opens the file to go on in, reads its header and goes to the position.
+    pub(super) fn open(
+        files: Vec<FileIdentity>,
+        at: At,
+        decoder: Box<dyn Decoder>,
+    ) -> Result<Self, SourceError> {
+        let name = files.last().map_or("", |file| file.path.as_str()).into();
+        let bytes_before = files.iter().take(at.file).map(|file| file.bytes).sum();
         let mut reader = Self {
             files,
-            current: 0,
+            current: at.file,
             input: None,
             name,
             buffer: Buffer::default(),
             decoder,
             drained: true,
-            record: 0,
+            record: at.record,
             line: 1,
-            bytes_before: 0,
+            bytes_before,
             last: LastBatch::default(),
         };
-        reader.open_file()?;
+        if reader.open_file()? {
+            reader.go_to(at)?;
+        }
         Ok(reader)
     }
 
     fn path(&self) -> PathBuf {
-        self.files[self.current].path.clone()
+        PathBuf::from(&self.files[self.current].path)
     }
 
     /// Opens the current file. False: there is none.
     fn open_file(&mut self) -> Result<bool, SourceError> {
         let Some(file) = self.files.get(self.current) else { return Ok(false) };
-        self.name = file.path.to_string_lossy().into();
-        self.input = Some(Input::open(&file.path)?);
+        self.name = file.path.as_str().into();
+        self.input = Some(Input::open(Path::new(&file.path))?);
         self.buffer.reset();
         self.line = 1;
         self.fill()?;
@@ -91,16 +111,45 @@ impl FilesReader {
             self.buffer.consume(BYTE_ORDER_MARK.len());
         }
         loop {
-            let header = |cause| SourceError::Header { path: self.files[self.current].path.clone(), cause };
+            let path = self.path();
+            let header = |cause| SourceError::Header { path, cause };
             match self.decoder.begin(self.buffer.rest(), self.buffer.at_end()).map_err(header)? {
                 Begun::At(length) => {
                     self.line += line_feeds(&self.buffer.rest()[..length]);
                     self.buffer.consume(length);
                     return Ok(true);
                 }
-                Begun::NeedsMore if self.buffer.is_full() => return Err(header(too_long("the header"))),
+                Begun::NeedsMore if self.buffer.is_full() => {
+                    return Err(SourceError::Header { path: self.path(), cause: too_long("the header") });
+                }
                 Begun::NeedsMore => self.fill()?,
             }
+        }
+    }
+
+    /// Passes over what the position is behind; a file that has just been opened stands behind its header.
+    fn go_to(&mut self, at: At) -> Result<(), SourceError> {
+        if at.byte <= self.buffer.offset() {
+            return Ok(());
+        }
+        self.line = at.line;
+        loop {
+            let (wanted, there) = (at.byte - self.buffer.offset(), self.buffer.rest().len());
+            if wanted <= there as u64 {
+                self.buffer.consume(wanted as usize);
+                return Ok(());
+            }
+            let input = self.input.as_mut().expect("a file is open while it is read");
+            let seeking = input.seek(at.byte);
+            if seeking.map_err(|source| SourceError::Open { path: self.path(), source })? {
+                self.buffer.restart(at.byte);
+                return Ok(());
+            }
+            if self.buffer.at_end() {
+                return Err(SourceError::EndsBefore { path: self.path(), byte: at.byte });
+            }
+            self.buffer.consume(there);
+            self.fill()?;
         }
     }
 
@@ -246,6 +295,17 @@ impl PartitionReader for FilesReader {
             record: self.last.first_record + index as u64,
             byte: self.last.offset + u64::from(start),
         }
+    }
+
+    fn next_position(&self) -> SourcePosition {
+        let read_to_its_end = self.buffer.at_end() && self.buffer.rest().is_empty();
+        let (file, byte, line) = match self.input {
+            Some(_) if read_to_its_end => (self.current + 1, 0, 1),
+            Some(_) => (self.current, self.buffer.offset(), self.line),
+            None => (self.current, 0, 1),
+        };
+        let file = u32::try_from(file).expect("a source has fewer files");
+        SourcePosition::File { file, byte, line, record: self.record }
     }
 
     fn progress(&self) -> Progress {

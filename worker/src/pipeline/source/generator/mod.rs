@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use arrow::array::{RecordBatch, RecordBatchOptions};
 use arrow::datatypes::SchemaRef;
+use streamjob_checkpoint::checkpoint::SourcePosition;
 use streamjob_plan::GeneratorPlan;
 
 use self::value::Maker;
@@ -30,29 +31,41 @@ pub(super) struct Generator {
     plan: Arc<GeneratorPlan>,
     makers: Arc<[Maker]>,
     clock: Arc<dyn Clock>,
-    /// By `clock.elapsed()`: when the first row is due.
+    /// The wall clock that timestamps without a fixed start count from.
+    started_ms: i64,
+    /// By `clock.elapsed()`: when the first row that is read is due.
     started: Duration,
 }
 
 impl Generator {
-    /// The job starts now.
-    pub(super) fn new(plan: &GeneratorPlan, schema: &SchemaRef, clock: Arc<dyn Clock>) -> Self {
-        let now_ms = clock.now_ms();
-        let makers = plan.columns.iter().map(|column| Maker::new(plan.seed, column, now_ms));
+    /// The job started at `started_ms`; rows are due from now on.
+    pub(super) fn new(
+        plan: &GeneratorPlan,
+        schema: &SchemaRef,
+        clock: Arc<dyn Clock>,
+        started_ms: i64,
+    ) -> Self {
+        let makers = plan.columns.iter().map(|column| Maker::new(plan.seed, column, started_ms));
         Self {
             schema: Arc::clone(schema),
             plan: Arc::new(plan.clone()),
             makers: makers.collect(),
+            started_ms,
             started: clock.elapsed(),
             clock,
         }
     }
 
-    pub(super) fn open(&self, partition: u32) -> GeneratorReader {
+    pub(super) fn started_ms(&self) -> i64 {
+        self.started_ms
+    }
+
+    /// Reads a partition from a row on.
+    pub(super) fn open(&self, partition: u32, row: u64) -> GeneratorReader {
         let (partitions, first) = (u64::from(self.plan.partitions), u64::from(partition));
         let rows = self.plan.rows.map(|rows| rows.saturating_sub(first).div_ceil(partitions));
         let name = name(partition).into();
-        GeneratorReader { generator: self.clone(), name, first, rows, next: 0, last_first: 0 }
+        GeneratorReader { generator: self.clone(), name, first, rows, begin: row, next: row, last_first: row }
     }
 }
 
@@ -69,6 +82,8 @@ pub(super) struct GeneratorReader {
     first: u64,
     /// How many rows it has; `None` is endless.
     rows: Option<u64>,
+    /// The row that it was opened at: the time before is not made up for.
+    begin: u64,
     /// The next row to make.
     next: u64,
     /// The first row of the last batch.
@@ -85,14 +100,15 @@ impl GeneratorReader {
     fn due(&self) -> Result<u64, Duration> {
         let Some(rate) = self.generator.plan.rows_per_second else { return Ok(u64::MAX) };
         let elapsed = self.generator.clock.elapsed().saturating_sub(self.generator.started);
-        // Row n is due n / rate seconds after the start.
-        let due_all = elapsed.as_nanos() * u128::from(rate) / 1_000_000_000 + 1;
+        // Row n is due (n - before) / rate seconds after the start.
+        let before = self.begin * u64::from(self.generator.plan.partitions);
+        let due_all = elapsed.as_nanos() * u128::from(rate) / 1_000_000_000 + 1 + u128::from(before);
         let due_all = u64::try_from(due_all).unwrap_or(u64::MAX);
         let due = due_all.saturating_sub(self.first).div_ceil(u64::from(self.generator.plan.partitions));
         if due > self.next {
             return Ok(due);
         }
-        let next_at = u128::from(self.number(self.next)) * 1_000_000_000 / u128::from(rate);
+        let next_at = u128::from(self.number(self.next) - before) * 1_000_000_000 / u128::from(rate);
         let next_at = Duration::from_nanos(u64::try_from(next_at).unwrap_or(u64::MAX));
         Err(next_at.saturating_sub(elapsed).max(WAIT_MIN))
     }
@@ -106,7 +122,7 @@ impl PartitionReader for GeneratorReader {
     fn read(&mut self, rows_max: usize) -> Result<Read, SourceError> {
         assert!(rows_max > 0, "a batch has room for a row");
         let end = self.rows.unwrap_or(u64::MAX);
-        if self.next == end {
+        if self.next >= end {
             return Ok(Read::End);
         }
         let due = match self.due() {
@@ -138,6 +154,10 @@ impl PartitionReader for GeneratorReader {
     fn position(&self, row: u32) -> Position {
         let record = self.last_first + u64::from(row);
         Position { file: Arc::clone(&self.name), line: record + 1, record, byte: 0 }
+    }
+
+    fn next_position(&self) -> SourcePosition {
+        SourcePosition::Row { row: self.next, started_ms: self.generator.started_ms }
     }
 
     fn progress(&self) -> Progress {

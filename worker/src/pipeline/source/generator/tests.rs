@@ -13,13 +13,15 @@ use streamjob_plan::{ColumnGenerator, GeneratedValue, NumberText};
 
 use super::*;
 
+const STARTED_MS: i64 = 1_700_000_000_000;
+
 /// A clock that stands where it is put.
 #[derive(Default)]
 struct HandClock(Mutex<Duration>);
 
 impl Clock for HandClock {
     fn now_ms(&self) -> i64 {
-        1_700_000_000_000
+        STARTED_MS
     }
 
     fn elapsed(&self) -> Duration {
@@ -68,14 +70,14 @@ fn drain(reader: &mut GeneratorReader, rows_max: usize) -> Vec<RecordBatch> {
 }
 
 fn generator(plan: &GeneratorPlan, schema: &SchemaRef) -> Generator {
-    Generator::new(plan, schema, Arc::new(HandClock::default()))
+    Generator::new(plan, schema, Arc::new(HandClock::default()), STARTED_MS)
 }
 
 /// All rows of one column of one partition.
 fn column(value: GeneratedValue, rows: u64) -> arrow::array::ArrayRef {
     let (mut plan, schema) = plan(Some(rows), vec![value]);
     plan.partitions = 1;
-    let mut batches = drain(&mut generator(&plan, &schema).open(0), usize::MAX);
+    let mut batches = drain(&mut generator(&plan, &schema).open(0, 0), usize::MAX);
     assert_eq!(batches.len(), 1);
     batches.remove(0).column(0).clone()
 }
@@ -100,7 +102,7 @@ fn the_first_rows_never_change() {
     let generator = generator(&plan, &schema);
     let rows: Vec<String> = (0..3)
         .flat_map(|partition| {
-            let batches = drain(&mut generator.open(partition), 8192);
+            let batches = drain(&mut generator.open(partition, 0), 8192);
             let row = |batch: &RecordBatch, row: usize| {
                 let text = |column: usize| batch.column(column).as_string::<i32>();
                 format!(
@@ -144,7 +146,7 @@ fn batch_sizes_change_nothing() {
     );
     let generator = generator(&plan, &schema);
     let rows = |rows_max: usize| {
-        let all = (0..3).flat_map(|partition| drain(&mut generator.open(partition), rows_max));
+        let all = (0..3).flat_map(|partition| drain(&mut generator.open(partition, 0), rows_max));
         let rows = all.flat_map(|batch| {
             let (keys, numbers) = (batch.column(0).clone(), batch.column(1).clone());
             let row = move |row: usize| {
@@ -227,8 +229,8 @@ fn a_rate_lets_rows_out_when_they_are_due() {
         plan(None, vec![GeneratedValue::Sequence { start: 0, step: 1, modulo: None, text: None }]);
     plan.rows_per_second = Some(30);
     let clock = Arc::new(HandClock::default());
-    let generator = Generator::new(&plan, &schema, clock.clone());
-    let mut reader = generator.open(1);
+    let generator = Generator::new(&plan, &schema, clock.clone(), STARTED_MS);
+    let mut reader = generator.open(1, 0);
     let mut at = |ms: u64| {
         *clock.0.lock().unwrap() = Duration::from_millis(ms);
         match reader.read(100).unwrap() {
@@ -254,8 +256,8 @@ fn bounded_rows_are_shared_out_and_then_it_ends() {
     let generator = generator(&plan, &schema);
 
     let rows = |partition| {
-        drain(&mut generator.open(partition), 8192).iter().map(RecordBatch::num_rows).sum::<usize>()
+        drain(&mut generator.open(partition, 0), 8192).iter().map(RecordBatch::num_rows).sum::<usize>()
     };
     assert_eq!([rows(0), rows(1), rows(2)], [1, 1, 0]);
-    assert_eq!(generator.open(2).progress().rows_total, Some(0));
+    assert_eq!(generator.open(2, 0).progress().rows_total, Some(0));
 }

@@ -1,0 +1,52 @@
+//! Where state is kept, and how often it is saved.
+//!
+//! Owns: the rules of `spec.state`.
+//! Never: asks the file system.
+
+use super::{Findings, targets};
+use crate::state::{Checkpoints, State};
+
+const LOCATION: &str = "spec.state.location.uri";
+const CHECKPOINT: &str = "spec.state.checkpoint";
+/// More often than this, checkpoints would do little else than wait for the disk.
+const INTERVAL_MIN_MS: i64 = 50;
+/// When `interval` is not written.
+const INTERVAL_MS: i64 = 10_000;
+/// When `timeout` is not written.
+const TIMEOUT_MS: i64 = 600_000;
+const RETAIN_MAX: u32 = 1_000;
+
+pub(super) fn check(findings: &mut Findings, state: &State) {
+    if let Some(location) = &state.location {
+        findings.not_blank(LOCATION, &location.uri, "the path of a folder");
+        targets::local(findings, LOCATION.to_owned(), &location.uri);
+    }
+    if let Some(checkpoint) = &state.checkpoint {
+        check_checkpoints(findings, checkpoint);
+    }
+}
+
+fn check_checkpoints(findings: &mut Findings, spec: &Checkpoints) {
+    if let Some(interval) = &spec.interval
+        && interval.millis() < INTERVAL_MIN_MS
+    {
+        let remedy = format!("write one of at least `{INTERVAL_MIN_MS}ms`");
+        findings.add(format!("{CHECKPOINT}.interval"), format!("`{interval}` is too short: {remedy}"));
+    }
+    let interval_ms = spec.interval.as_ref().map_or(INTERVAL_MS, |interval| interval.millis());
+    let timeout_ms = spec.timeout.as_ref().map_or(TIMEOUT_MS, |timeout| timeout.millis());
+    if timeout_ms <= interval_ms {
+        let interval = spec.interval.as_ref().map_or("10s".to_owned(), ToString::to_string);
+        let (field, found) = match &spec.timeout {
+            Some(timeout) => {
+                ("timeout", format!("`{timeout}` is not longer than the interval, `{interval}`"))
+            }
+            None => ("interval", format!("`{interval}` is not shorter than the timeout, which is `10m`")),
+        };
+        let remedy = "give a checkpoint more time with `timeout`";
+        findings.add(format!("{CHECKPOINT}.{field}"), format!("{found}: {remedy}"));
+    }
+    if let Some(retain) = spec.retain {
+        findings.range(format!("{CHECKPOINT}.retain"), retain, RETAIN_MAX);
+    }
+}
