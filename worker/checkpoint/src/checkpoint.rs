@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::ids::{Epoch, Groups, Hash};
 
 /// What a job had done at a barrier.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Checkpoint {
     /// Its number.
@@ -36,7 +36,7 @@ pub struct Checkpoint {
 }
 
 /// An object in the store.
-#[derive(Clone, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[derive(Clone, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Object {
     /// Relative to the folder of the state or savepoint: `data/3-1/7-0-<uuid>.state.arrow`.
@@ -48,7 +48,7 @@ pub struct Object {
 }
 
 /// One partition of the source.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PartitionState {
     /// The file's name, or `generator-3`.
@@ -66,7 +66,7 @@ pub struct PartitionState {
 }
 
 /// A file as it was when the lineage began.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct FileIdentity {
     /// Absolute.
@@ -78,7 +78,7 @@ pub struct FileIdentity {
 }
 
 /// Where a partition is read on.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase", deny_unknown_fields)]
 pub enum SourcePosition {
     /// In one of the partition's files, at the beginning of a record.
@@ -102,7 +102,7 @@ pub enum SourcePosition {
 }
 
 /// Whether a partition takes part in time.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
 pub enum PartitionStatus {
     /// It has rows, or may have them at any moment.
     Active,
@@ -113,7 +113,7 @@ pub enum PartitionStatus {
 }
 
 /// The windows of one old slot, but for their state.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct OperatorState {
     /// The key groups that the slot owned.
@@ -127,7 +127,7 @@ pub struct OperatorState {
 }
 
 /// A window that holds state.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SliceState {
     /// Its end, in epoch milliseconds.
@@ -139,7 +139,7 @@ pub struct SliceState {
 }
 
 /// What one old slot had of a window.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Share {
     /// The key groups that the slot owned.
@@ -151,7 +151,7 @@ pub struct Share {
 }
 
 /// How far a window has fired. Results come in the order (key group, key).
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase", deny_unknown_fields)]
 pub enum Emitted {
     /// Not at all.
@@ -168,7 +168,7 @@ pub enum Emitted {
 }
 
 /// States of one window: consecutive record batches of an object.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Block {
     /// The object's name.
@@ -190,7 +190,7 @@ pub struct Block {
 }
 
 /// What a block holds.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
 pub enum BlockKind {
     /// What came in between two barriers.
     Delta,
@@ -199,7 +199,7 @@ pub enum BlockKind {
 }
 
 /// The output of one worker in an epoch.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct OutboxObject {
     /// The object's name.
@@ -209,7 +209,7 @@ pub struct OutboxObject {
 }
 
 /// What one slot wrote for one target.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct OutboxPart {
     /// The slot.
@@ -223,7 +223,7 @@ pub struct OutboxPart {
 }
 
 /// Counts since the lineage began.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Counters {
     /// Records read, bad ones included.
@@ -237,7 +237,7 @@ pub struct Counters {
 }
 
 /// What a slot reports of a barrier: its part of a checkpoint.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SlotReport {
     /// Its number.
@@ -256,7 +256,7 @@ pub struct SlotReport {
 }
 
 /// What a worker reports of a barrier, once all of it is in the store.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct WorkerReport {
     /// Its slots.

@@ -146,6 +146,21 @@ impl From<Range<u32>> for Groups {
 }
 
 impl Seq {
+    /// Of the first record of a log.
+    pub const FIRST: Self = Self(1);
+
+    /// The name of the record's object.
+    pub fn object_name(self) -> String {
+        format!("log/{:020}.json", self.0)
+    }
+
+    /// The record whose object has this name.
+    pub fn of_object(name: &str) -> Option<Self> {
+        let digits = name.strip_prefix("log/")?.strip_suffix(".json")?;
+        let plain = digits.len() == 20 && digits.bytes().all(|byte| byte.is_ascii_digit());
+        plain.then(|| digits.parse().ok().map(Self)).flatten()
+    }
+
     /// The one that follows.
     pub fn next(self) -> Self {
         Self(self.0 + 1)

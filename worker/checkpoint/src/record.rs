@@ -10,11 +10,15 @@ use serde::{Deserialize, Serialize};
 use crate::checkpoint::Checkpoint;
 use crate::ids::{Epoch, Generation, Hash, Lineage, Seq, WriterId};
 
+mod bytes;
+
+pub use bytes::{RecordError, Stored};
+
 /// The version of the format that this build writes; it reads no greater one.
 pub const FORMAT: u32 = 1;
 
 /// One record of the log: `log/{seq:020}.json`.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Record {
     /// Its place.
@@ -53,7 +57,7 @@ pub struct Record {
 }
 
 /// What a record says.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase", deny_unknown_fields)]
 pub enum Body {
     /// A lineage begins: with nothing, or with a restored checkpoint.
@@ -85,7 +89,7 @@ pub enum Body {
 }
 
 /// Whose state it is.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Owner {
     /// The cluster's id, or `local`.
@@ -97,7 +101,7 @@ pub struct Owner {
 }
 
 /// A restore that was asked for; it happens once.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Restore {
     /// Of the request.
@@ -107,7 +111,7 @@ pub struct Restore {
 }
 
 /// Something that was asked for, and what came of it.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Operation {
     /// Of the request.
