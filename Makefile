@@ -23,7 +23,7 @@ demo: ## install, build, run the flights job on real input, compare with DuckDB 
 
 .PHONY: test
 test: ## install, then every test at sizes that fit: format, lints, tests, docs, examples (first time 10-15 min, then 1-2)
-	@tests/setup build answers
+	@tests/setup build trace answers
 	@$(MAKE) --no-print-directory lint
 	cargo build --locked --workspace --bins # some tests run the program
 	cargo test --locked --workspace

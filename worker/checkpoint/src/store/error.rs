@@ -3,7 +3,11 @@
 //! Owns: the words; which error means that something is not there.
 //! Never: decides whether to try again.
 
+use std::error::Error as _;
+use std::io;
 use std::time::Duration;
+
+use object_store::Error;
 
 /// An answer of the store that is not the one that was wanted.
 #[derive(Debug, thiserror::Error)]
@@ -72,6 +76,18 @@ pub enum StoreError {
         /// The store.
         store: String,
     },
+    /// An object ends too early.
+    #[error("{name} in {store} has {found} bytes where at least {wanted} were expected: it was cut off")]
+    Short {
+        /// The object.
+        name: String,
+        /// The store.
+        store: String,
+        /// The bytes that were asked for end here.
+        wanted: u64,
+        /// Its length.
+        found: u64,
+    },
     /// Anything else.
     #[error("cannot {what} {name} in {store}")]
     Failed {
@@ -91,4 +107,58 @@ impl StoreError {
     pub fn is_missing(&self) -> bool {
         matches!(self, Self::Missing { .. })
     }
+}
+
+/// What was asked of which store.
+#[derive(Clone, Copy)]
+pub(super) struct Asked<'a> {
+    pub(super) what: &'static str,
+    pub(super) name: &'a str,
+    pub(super) store: &'a str,
+}
+
+impl Asked<'_> {
+    pub(super) fn timed_out(self, after: Duration) -> StoreError {
+        StoreError::TimedOut {
+            what: self.what,
+            name: self.name.to_owned(),
+            store: self.store.to_owned(),
+            after,
+        }
+    }
+
+    pub(super) fn refused(self, error: Error) -> StoreError {
+        let (what, name, store) = (self.what, self.name.to_owned(), self.store.to_owned());
+        if matches!(error, Error::NotFound { .. }) {
+            return StoreError::Missing { name, store };
+        }
+        if matches!(error, Error::PermissionDenied { .. } | Error::Unauthenticated { .. }) {
+            return StoreError::Denied { what, name, store };
+        }
+        if matches!(error, Error::AlreadyExists { .. }) {
+            return StoreError::NameTaken { name, store };
+        }
+        match io_kind(&error) {
+            Some(io::ErrorKind::NotFound) => StoreError::Missing { name, store },
+            Some(io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem) => {
+                StoreError::Denied { what, name, store }
+            }
+            Some(io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) => {
+                StoreError::Full { what, name, store }
+            }
+            Some(_) | None => StoreError::Failed { what, name, store, source: Box::new(error) },
+        }
+    }
+}
+
+/// The operating system's answer, if it was that.
+fn io_kind(error: &Error) -> Option<io::ErrorKind> {
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        if let Some(error) = error.downcast_ref::<io::Error>() {
+            return Some(error.kind());
+        }
+        cause = error.source();
+    }
+    None
 }

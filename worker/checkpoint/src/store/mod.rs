@@ -9,16 +9,28 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use object_store::ObjectStore;
+use futures::TryStreamExt as _;
 use object_store::path::Path;
+use object_store::{Error, ObjectStore, ObjectStoreExt as _, PutMode, PutOptions, PutPayload};
 
 use crate::ids::WriterId;
 
+use error::Asked;
+
 mod error;
+mod local;
+mod unfinished;
 mod writer;
 
+#[cfg(test)]
+mod tests;
+
 pub use error::StoreError;
+pub use local::DurableLocal;
 pub use writer::ObjectWriter;
+
+/// How long a call may take. A part of an object is 8 MiB.
+const DEADLINE: Duration = Duration::from_secs(30);
 
 /// The objects of one state or savepoint. Clones are cheap.
 #[derive(Clone, Debug)]
@@ -52,29 +64,46 @@ pub struct Listed {
 impl StateStore {
     /// The state in a folder of this machine, which is made if it is not there. Everything it says is done is on the
     /// disk.
-    pub fn local(_folder: &FolderPath) -> Result<Self, StoreError> {
-        todo!()
+    pub fn local(folder: &FolderPath) -> Result<Self, StoreError> {
+        Self::open(folder, "open", DurableLocal::open(folder))
     }
 
     /// The same to look at beside whoever works on it: makes nothing, removes nothing, and refuses to write.
     /// [`StoreError::is_missing`] when there is no such folder.
-    pub fn local_to_read(_folder: &FolderPath) -> Result<Self, StoreError> {
-        todo!()
+    pub fn local_to_read(folder: &FolderPath) -> Result<Self, StoreError> {
+        Self::open(folder, "read", DurableLocal::open_to_read(folder))
+    }
+
+    fn open(
+        folder: &FolderPath,
+        what: &'static str,
+        opened: std::io::Result<DurableLocal>,
+    ) -> Result<Self, StoreError> {
+        let store = folder.display().to_string();
+        match opened {
+            Ok(opened) => Ok(Self::new(Arc::new(opened), Path::default(), store)),
+            Err(error) => {
+                let error = Error::Generic { store: local::NAME, source: Box::new(error) };
+                Err(Asked { what, name: ".", store: &store }.refused(error))
+            }
+        }
     }
 
     /// The state under `root` of a store. `shown` is what messages call it.
-    pub fn new(_store: Arc<dyn ObjectStore>, _root: Path, _shown: String) -> Self {
-        todo!()
+    pub fn new(store: Arc<dyn ObjectStore>, root: Path, shown: String) -> Self {
+        Self { store, root, shown: shown.into(), deadline: DEADLINE }
     }
 
     /// The same with another deadline for each call.
-    pub fn with_deadline(self, _deadline: Duration) -> Self {
-        todo!()
+    pub fn with_deadline(self, deadline: Duration) -> Self {
+        Self { deadline, ..self }
     }
 
     /// A folder of it, such as a savepoint's.
-    pub fn within(&self, _folder: &str) -> Self {
-        todo!()
+    pub fn within(&self, folder: &str) -> Self {
+        let root = Path::from_iter(self.root.parts().chain(Path::from(folder).parts()));
+        let shown = format!("{}/{folder}", self.shown).into();
+        Self { root, shown, ..self.clone() }
     }
 
     /// What messages call it.
@@ -82,43 +111,155 @@ impl StateStore {
         &self.shown
     }
 
-    /// Refuses a store that cannot be written, or that lets two writers create one object, or that does not list what was created.
-    pub async fn probe(&self, _writer: WriterId) -> Result<(), StoreError> {
-        todo!()
+    /// Refuses a store that cannot be written, that lets two writers create one object, or that does not list what was
+    /// created. `writer` is a random number: two probes never touch the same object.
+    pub async fn probe(&self, writer: WriterId) -> Result<(), StoreError> {
+        let name = format!("probe/{writer}");
+        let unfit = |why| Err(StoreError::Unfit { store: self.shown.to_string(), why });
+        match self.create(&name, Bytes::from_static(b"first")).await {
+            Created::Created => {}
+            Created::Exists => return Err(self.name_taken(&name)),
+            Created::Unknown(error) => return Err(error),
+        }
+        let second = self.create(&name, Bytes::from_static(b"second")).await;
+        let listed = self.list("probe", None).await?;
+        let read = self.get(&name).await?;
+        self.delete(&name).await?;
+        match second {
+            Created::Exists if read == b"first"[..] => {}
+            Created::Unknown(error) => return Err(error),
+            Created::Created | Created::Exists => {
+                return unfit("two writers can create the same object; it has no conditional writes");
+            }
+        }
+        if !listed.iter().any(|found| found.name == name) {
+            return unfit("what was just created is not in its listing");
+        }
+        Ok(())
     }
 
     /// The whole object.
-    pub async fn get(&self, _name: &str) -> Result<Bytes, StoreError> {
-        todo!()
+    pub async fn get(&self, name: &str) -> Result<Bytes, StoreError> {
+        let path = self.path(name)?;
+        let read = async { self.store.get(&path).await?.bytes().await };
+        self.timed("read", name, read).await
     }
 
-    /// A part of an object; all of the part, or an error.
-    pub async fn get_range(&self, _name: &str, _range: Range<u64>) -> Result<Bytes, StoreError> {
-        todo!()
+    /// A part of an object: all of the part, or an error.
+    pub async fn get_range(&self, name: &str, range: Range<u64>) -> Result<Bytes, StoreError> {
+        if range.is_empty() {
+            return Ok(Bytes::new());
+        }
+        let (wanted, length) = (range.end, range.end - range.start);
+        let path = self.path(name)?;
+        let read = self.timed("read", name, self.store.get_range(&path, range)).await;
+        if read.as_ref().is_ok_and(|bytes| bytes.len() as u64 == length) {
+            return read;
+        }
+        // What stores say to a range behind the end differs.
+        let (name, store) = (name.to_owned(), self.shown.to_string());
+        match self.size(&name).await? {
+            None => Err(StoreError::Missing { name, store }),
+            Some(found) if found < wanted => Err(StoreError::Short { name, store, wanted, found }),
+            Some(_) => read.and_then(|bytes| {
+                let found = wanted - length + bytes.len() as u64;
+                Err(StoreError::Short { name, store, wanted, found })
+            }),
+        }
     }
 
     /// How long an object is; `None` if there is none.
-    pub async fn size(&self, _name: &str) -> Result<Option<u64>, StoreError> {
-        todo!()
+    pub async fn size(&self, name: &str) -> Result<Option<u64>, StoreError> {
+        let path = self.path(name)?;
+        match self.timed("look at", name, self.store.head(&path)).await {
+            Ok(meta) => Ok(Some(meta.size)),
+            Err(error) if error.is_missing() => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Creates an object, if there is none of this name.
-    pub async fn create(&self, _name: &str, _bytes: Bytes) -> Created {
-        todo!()
+    pub async fn create(&self, name: &str, bytes: Bytes) -> Created {
+        self.create_from(name, bytes.into()).await
+    }
+
+    async fn create_from(&self, name: &str, payload: PutPayload) -> Created {
+        let path = match self.path(name) {
+            Ok(path) => path,
+            Err(error) => return Created::Unknown(error),
+        };
+        let options = PutOptions::from(PutMode::Create);
+        let put = async {
+            match self.store.put_opts(&path, payload, options).await {
+                Ok(_) => Ok(Created::Created),
+                Err(Error::AlreadyExists { .. }) => Ok(Created::Exists),
+                Err(error) => Err(error),
+            }
+        };
+        self.timed("create", name, put).await.unwrap_or_else(Created::Unknown)
     }
 
     /// The objects in a folder, those in its folders included, by name; only those behind `after` if it is given.
-    pub async fn list(&self, _folder: &str, _after: Option<&str>) -> Result<Vec<Listed>, StoreError> {
-        todo!()
+    pub async fn list(&self, folder: &str, after: Option<&str>) -> Result<Vec<Listed>, StoreError> {
+        let prefix = self.path(folder)?;
+        let found = match after {
+            Some(after) => self.store.list_with_offset(Some(&prefix), &self.path(after)?),
+            None => self.store.list(Some(&prefix)),
+        };
+        let found: Vec<_> = self.timed("list", folder, found.try_collect()).await?;
+        let mut listed: Vec<_> = found
+            .into_iter()
+            .filter_map(|meta| Some(Listed { name: self.name_of(&meta.location)?, bytes: meta.size }))
+            .collect();
+        listed.sort();
+        Ok(listed)
     }
 
     /// Deletes an object. One that is not there counts as deleted.
-    pub async fn delete(&self, _name: &str) -> Result<(), StoreError> {
-        todo!()
+    pub async fn delete(&self, name: &str) -> Result<(), StoreError> {
+        let path = self.path(name)?;
+        match self.timed("delete", name, self.store.delete(&path)).await {
+            Err(error) if !error.is_missing() => Err(error),
+            Ok(()) | Err(_) => Ok(()),
+        }
     }
 
     /// Begins an object of any length.
-    pub fn writer(&self, _name: &str) -> ObjectWriter {
-        todo!()
+    pub fn writer(&self, name: &str) -> ObjectWriter {
+        ObjectWriter::new(self.clone(), name.to_owned())
+    }
+
+    fn path(&self, name: &str) -> Result<Path, StoreError> {
+        match Path::parse(name) {
+            Ok(path) if !name.is_empty() && !name.starts_with(['.', '/']) => {
+                Ok(Path::from_iter(self.root.parts().chain(path.parts())))
+            }
+            Ok(_) | Err(_) => {
+                Err(StoreError::BadName { name: name.to_owned(), store: self.shown.to_string() })
+            }
+        }
+    }
+
+    fn name_of(&self, path: &Path) -> Option<String> {
+        let parts: Vec<_> = path.prefix_match(&self.root)?.collect();
+        Some(Path::from_iter(parts).to_string())
+    }
+
+    fn name_taken(&self, name: &str) -> StoreError {
+        StoreError::NameTaken { name: name.to_owned(), store: self.shown.to_string() }
+    }
+
+    async fn timed<T>(
+        &self,
+        what: &'static str,
+        name: &str,
+        call: impl Future<Output = object_store::Result<T>>,
+    ) -> Result<T, StoreError> {
+        let asked = Asked { what, name, store: &self.shown };
+        match tokio::time::timeout(self.deadline, call).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(error)) => Err(asked.refused(error)),
+            Err(_) => Err(asked.timed_out(self.deadline)),
+        }
     }
 }

@@ -4,35 +4,111 @@
 //! Never: copies what it is given, or leaves a visible piece behind.
 
 use bytes::Bytes;
+use object_store::{MultipartUpload, ObjectStoreExt as _, PutPayload};
+use xxhash_rust::xxh3::Xxh3;
 
-use super::{StateStore, StoreError};
+use super::{Created, StateStore, StoreError};
 use crate::checkpoint::Object;
+use crate::fail_point;
+use crate::ids::Hash;
 
-/// Writes one object.
-#[derive(Debug)]
+/// Stores want parts of at least 5 MiB.
+const PART_BYTES: u64 = 8 * 1024 * 1024;
+
+/// Writes one object. Dropped before it is finished, it leaves nothing that anyone can see.
 pub struct ObjectWriter {
-    _store: StateStore,
+    store: StateStore,
     name: String,
+    /// Not uploaded yet.
+    waiting: Vec<Bytes>,
+    waiting_bytes: u64,
+    bytes: u64,
+    hash: Box<Xxh3>,
+    /// Only of objects larger than a part.
+    upload: Option<Box<dyn MultipartUpload>>,
 }
 
 impl ObjectWriter {
+    pub(super) fn new(store: StateStore, name: String) -> Self {
+        let hash = Box::new(Xxh3::new());
+        Self { store, name, waiting: Vec::new(), waiting_bytes: 0, bytes: 0, hash, upload: None }
+    }
+
     /// The object's name.
     pub fn name(&self) -> &str {
         &self.name
     }
 
+    /// What was written so far.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
     /// Appends.
-    pub async fn write(&mut self, _bytes: Bytes) -> Result<(), StoreError> {
-        todo!()
+    pub async fn write(&mut self, bytes: Bytes) -> Result<(), StoreError> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        self.hash.update(&bytes);
+        self.bytes += bytes.len() as u64;
+        self.waiting_bytes += bytes.len() as u64;
+        self.waiting.push(bytes);
+        if self.waiting_bytes >= PART_BYTES { self.upload_part().await } else { Ok(()) }
     }
 
     /// Makes it durable and visible.
-    pub async fn finish(self) -> Result<Object, StoreError> {
-        todo!()
+    pub async fn finish(mut self) -> Result<Object, StoreError> {
+        if self.upload.is_some() {
+            self.upload_part().await?;
+        }
+        fail_point::hit("upload.complete");
+        let name = std::mem::take(&mut self.name);
+        match self.upload.take() {
+            Some(mut upload) => {
+                let completed = self.store.timed("complete", &name, upload.complete()).await;
+                completed?;
+            }
+            None => match self.store.create_from(&name, self.waiting.drain(..).collect()).await {
+                Created::Created => {}
+                Created::Exists => return Err(self.store.name_taken(&name)),
+                Created::Unknown(error) => return Err(error),
+            },
+        }
+        fail_point::hit("upload.completed");
+        Ok(Object { name, bytes: self.bytes, hash: Hash(self.hash.digest128()) })
     }
 
     /// Gives up; what was written is removed.
-    pub async fn abort(self) {
-        todo!()
+    pub async fn abort(mut self) {
+        if let Some(mut upload) = self.upload.take() {
+            // Nobody refers to what stays if this fails, and nobody sees it.
+            let _ = self.store.timed("abort", &self.name, upload.abort()).await;
+        }
+    }
+
+    async fn upload_part(&mut self) -> Result<(), StoreError> {
+        let part: PutPayload = self.waiting.drain(..).collect();
+        self.waiting_bytes = 0;
+        if self.upload.is_none() {
+            let path = self.store.path(&self.name)?;
+            let begin = self.store.store.put_multipart(&path);
+            self.upload = Some(self.store.timed("begin", &self.name, begin).await?);
+        }
+        let Some(upload) = &mut self.upload else { return Ok(()) };
+        if part.content_length() == 0 {
+            return Ok(());
+        }
+        fail_point::hit("upload.part");
+        let put = upload.put_part(part);
+        self.store.timed("write", &self.name, put).await
+    }
+}
+
+impl std::fmt::Debug for ObjectWriter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ObjectWriter")
+            .field("name", &self.name)
+            .field("bytes", &self.bytes)
+            .finish_non_exhaustive()
     }
 }
