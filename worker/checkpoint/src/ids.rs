@@ -149,6 +149,11 @@ impl Seq {
     /// Of the first record of a log.
     pub const FIRST: Self = Self(1);
 
+    /// The one before; `None` for the first.
+    pub fn before(self) -> Option<Self> {
+        (self > Self::FIRST).then(|| Self(self.0 - 1))
+    }
+
     /// The name of the record's object.
     pub fn object_name(self) -> String {
         format!("log/{:020}.json", self.0)

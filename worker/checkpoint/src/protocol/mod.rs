@@ -8,9 +8,16 @@ use std::sync::Arc;
 use crate::ids::Seq;
 use crate::record::Stored;
 
+mod append;
+mod begin;
+mod decide;
+mod find_head;
 mod permit;
 mod start;
 
+pub use append::{Append, Appended};
+pub use begin::{Begin, Claimed};
+pub use find_head::{FindHead, Head};
 pub use permit::{Commit, CommitPermit, Refused};
 pub use start::{BeginAt, Begun, Refusal, Start, StartRequest};
 
