@@ -1,23 +1,36 @@
-//! The command line: `streamjob run`, `validate`, `explain`, `completions`.
+//! The command line: `streamjob run`, `validate`, `explain`, `checkpoints`, `savepoint`, `state`, `completions`.
 //!
 //! Owns: what is printed where, and the exit codes.
 //! Never: knows how a job is run.
 
 mod args;
+mod begin;
+mod checkpoints;
 mod completions;
+mod control;
+mod damage;
 mod explain;
+mod export;
 mod logs;
 mod manifest;
 mod run;
+mod savepoint;
 mod signals;
+mod state;
+mod table;
+mod take;
 mod validate;
 
+use std::fmt::Display;
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
+use serde::Serialize;
 
 use args::{Args, Command};
 use signals::Signal;
+use state::StateError;
 
 /// How a command ended; see the exit codes in `streamjob --help`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -28,6 +41,8 @@ enum Exit {
     Failed,
     /// The manifest has mistakes. Mistakes on the command line end with the same code.
     Mistake,
+    /// A newer start of the job has taken over.
+    Fenced,
     /// Stopped cleanly by a signal.
     Stopped(Signal),
 }
@@ -39,6 +54,13 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(args),
         Command::Validate(args) => validate::validate(args, &mut std::io::stdout(), &mut std::io::stderr()),
         Command::Explain(args) => explain::explain(args, &mut std::io::stdout(), &mut std::io::stderr()),
+        Command::Checkpoints(command) => {
+            checkpoints::checkpoints(command, &mut std::io::stdout(), &mut std::io::stderr())
+        }
+        Command::Savepoint(command) => {
+            savepoint::savepoint(command, &mut std::io::stdout(), &mut std::io::stderr())
+        }
+        Command::State(command) => export::state(command, &mut std::io::stderr()),
         Command::Completions(args) => completions::print(args, &mut std::io::stdout()),
     };
     exit.into()
@@ -50,6 +72,7 @@ impl From<Exit> for ExitCode {
             Exit::Done => Self::SUCCESS,
             Exit::Failed => Self::from(1),
             Exit::Mistake => Self::from(2),
+            Exit::Fenced => Self::from(3),
             Exit::Stopped(signal) => Self::from(signal.exit_code()),
         }
     }
@@ -61,6 +84,26 @@ fn printed(result: std::io::Result<()>) -> Exit {
         Ok(()) => Exit::Done,
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Exit::Done,
         Err(_) => Exit::Failed,
+    }
+}
+
+/// Prints the same for machines or for people.
+fn print(out: &mut impl Write, json: bool, machines: &impl Serialize, people: &impl Display) -> Exit {
+    if !json {
+        return printed(write!(out, "{people}"));
+    }
+    let text = serde_json::to_string(machines).expect("what is printed has only text for keys");
+    printed(writeln!(out, "{text}"))
+}
+
+/// Says why a command that looks at a job's state could not.
+fn ended(done: Result<Exit, StateError>, err: &mut impl Write) -> Exit {
+    match done {
+        Ok(exit) => exit,
+        Err(error) => match writeln!(err, "{}", run::with_causes(&error)) {
+            Ok(()) => error.exit(),
+            Err(_closed) => Exit::Failed,
+        },
     }
 }
 

@@ -63,7 +63,7 @@ pub(super) fn run(args: &RunArgs) -> Exit {
 }
 
 /// An error and what it comes from, in one line.
-fn with_causes(failure: &dyn std::error::Error) -> String {
+pub(super) fn with_causes(failure: &dyn std::error::Error) -> String {
     let mut text = failure.to_string();
     let mut cause = failure.source();
     while let Some(error) = cause {

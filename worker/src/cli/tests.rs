@@ -7,10 +7,12 @@ use std::fs;
 
 use clap::CommandFactory;
 use clap::error::ErrorKind;
+use streamjob_checkpoint::ids::Epoch;
 
+use super::args::{CheckpointsCommand, RestorePoint};
 use super::*;
 
-const MANIFEST: &str = "\
+pub(super) const MANIFEST: &str = "\
 apiVersion: streamjob.dev/v1alpha1
 kind: StreamJob
 metadata: {name: clicks}
@@ -63,11 +65,14 @@ fn every_command_has_examples_and_the_program_its_exit_codes() {
     let command = Args::command();
 
     for command in command.get_subcommands() {
-        let help = command.clone().render_long_help().to_string();
-        assert!(help.contains("Examples:\n  streamjob "), "{help}");
+        let own = [command].into_iter().filter(|command| !command.has_subcommands());
+        for command in own.chain(command.get_subcommands()) {
+            let help = command.clone().render_long_help().to_string();
+            assert!(help.contains("Examples:\n  streamjob "), "{help}");
+        }
     }
     let help = command.clone().render_long_help().to_string();
-    for code in ["0    ", "1    ", "2    ", "130  ", "143  "] {
+    for code in ["0    ", "1    ", "2    ", "3    ", "130  ", "143  "] {
         assert!(help.contains(&format!("\n  {code}")), "{help}");
     }
 }
@@ -84,6 +89,48 @@ fn options_of_run_are_typed_and_checked() {
     assert_eq!(parse("streamjob run a --batch-rows 0").err(), Some(ErrorKind::ValueValidation));
     assert_eq!(parse("streamjob run a --log-format xml").err(), Some(ErrorKind::InvalidValue));
     assert_eq!(parse("streamjob validate").err(), Some(ErrorKind::MissingRequiredArgument));
+}
+
+#[test]
+fn a_run_goes_back_to_an_epoch_or_a_savepoint_or_begins_with_nothing() {
+    let from = |line: &str| match parse(line) {
+        Ok(Command::Run(run)) => run.from,
+        other => panic!("{line}: {other:?}"),
+    };
+    let savepoint = |named: &str| Some(RestorePoint::Savepoint(named.to_owned()));
+
+    assert_eq!(from("streamjob run job.yaml --from 17"), Some(RestorePoint::Epoch(Epoch(17))));
+    assert_eq!(from("streamjob run job.yaml --from before-2"), savepoint("before-2"));
+    assert_eq!(from("streamjob run job.yaml --from ./17"), savepoint("./17"));
+    let both = parse("streamjob run job.yaml --from 17 --fresh").err();
+    assert_eq!(both, Some(ErrorKind::ArgumentConflict));
+    let alone = parse("streamjob run job.yaml --discard-state").err();
+    assert_eq!(alone, Some(ErrorKind::MissingRequiredArgument));
+}
+
+#[test]
+fn the_id_of_a_savepoint_is_never_taken_for_an_epoch_or_a_path() {
+    let id = |id: &str| parse(&format!("streamjob savepoint take job.yaml --id {id}")).err();
+
+    assert_eq!(["sp-1", "before_upgrade", "17a"].map(id), [None, None, None]);
+    let refused = Some(ErrorKind::ValueValidation);
+    assert_eq!(["17", "a/b", "..", "ä"].map(id), [refused, refused, refused, refused]);
+}
+
+#[test]
+fn a_job_that_has_not_run_has_nothing_to_show_and_nothing_is_made() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let manifest = folder.path().join("job.yaml");
+    fs::write(&manifest, MANIFEST).expect("written");
+    let list = CheckpointsCommand::List(args::ListArgs { manifest, json: false });
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+
+    let exit = checkpoints::checkpoints(&list, &mut out, &mut err);
+
+    let err = String::from_utf8(err).expect("UTF-8");
+    assert_eq!((exit, out.len()), (Exit::Failed, 0));
+    assert!(err.starts_with("clicks has no state in /"), "{err}");
+    assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 1);
 }
 
 #[test]
@@ -154,6 +201,7 @@ fn exit_codes_are_those_of_the_help() {
     assert_eq!(code(Exit::Done), format!("{:?}", ExitCode::SUCCESS));
     assert_eq!(code(Exit::Failed), format!("{:?}", ExitCode::from(1)));
     assert_eq!(code(Exit::Mistake), format!("{:?}", ExitCode::from(2)));
+    assert_eq!(code(Exit::Fenced), format!("{:?}", ExitCode::from(3)));
     assert_eq!(code(Exit::Stopped(Signal::Interrupt)), format!("{:?}", ExitCode::from(130)));
     assert_eq!(code(Exit::Stopped(Signal::Terminate)), format!("{:?}", ExitCode::from(143)));
 }

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 /// `1,234,567`.
-pub(super) fn count(number: u64) -> String {
+pub(crate) fn count(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (at, digit) in digits.char_indices() {
@@ -19,7 +19,7 @@ pub(super) fn count(number: u64) -> String {
 }
 
 /// `1.9 M`, `12.0 k`, `7`: three digits or so, and the power of a thousand.
-pub(super) fn short(number: f64) -> String {
+pub(crate) fn short(number: f64) -> String {
     match number {
         n if n >= 1e9 => format!("{:.1} G", n / 1e9),
         n if n >= 1e6 => format!("{:.1} M", n / 1e6),
@@ -29,7 +29,7 @@ pub(super) fn short(number: f64) -> String {
 }
 
 /// `34.5 MB`.
-pub(super) fn bytes(bytes: u64) -> String {
+pub(crate) fn bytes(bytes: u64) -> String {
     match bytes as f64 {
         b if b >= 1e9 => format!("{:.1} GB", b / 1e9),
         b if b >= 1e6 => format!("{:.1} MB", b / 1e6),
@@ -39,7 +39,7 @@ pub(super) fn bytes(bytes: u64) -> String {
 }
 
 /// `2h03m`, `1m05s`, `12.3s`.
-pub(super) fn duration(duration: Duration) -> String {
+pub(crate) fn duration(duration: Duration) -> String {
     let seconds = duration.as_secs();
     match seconds {
         3_600.. => format!("{}h{:02}m", seconds / 3_600, seconds / 60 % 60),
@@ -49,7 +49,7 @@ pub(super) fn duration(duration: Duration) -> String {
 }
 
 /// An instant of event time, in UTC; what lies outside the calendar is said in words.
-pub(super) fn instant(epoch_ms: i64) -> String {
+pub(crate) fn instant(epoch_ms: i64) -> String {
     match jiff::Timestamp::from_millisecond(epoch_ms) {
         Ok(instant) => instant.to_string(),
         Err(_) if epoch_ms == i64::MIN => "none yet".to_owned(),

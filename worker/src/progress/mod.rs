@@ -3,7 +3,9 @@
 //! Owns: the live block on a terminal, the log lines elsewhere, the summary.
 //! Never: reads anything but [`JobMetrics`] and what the system says of this process.
 
-mod format;
+mod beginning;
+pub(crate) mod format;
+
 mod screen;
 mod summary;
 mod usage;
@@ -17,6 +19,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
 use crate::metrics::JobMetrics;
+pub use beginning::beginning;
 pub use screen::Screen;
 pub use summary::Summary;
 pub use usage::Usage;

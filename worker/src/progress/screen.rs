@@ -23,13 +23,13 @@ impl Screen {
     }
 
     /// Draws the block in place of the last one.
-    pub(super) fn draw(&self, text: &str) {
+    pub(crate) fn draw(&self, text: &str) {
         self.block.set_message(text.to_owned());
         self.block.tick();
     }
 
     /// Takes the block away.
-    pub(super) fn clear(&self) {
+    pub(crate) fn clear(&self) {
         self.block.finish_and_clear();
     }
 }

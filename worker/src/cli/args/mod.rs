@@ -3,23 +3,37 @@
 //! Owns: options, their defaults and ranges, help with examples, the exit codes in words.
 //! Never: acts.
 
+mod state;
+
 use std::path::PathBuf;
 
 use clap::builder::RangedU64ValueParser;
 use clap::{Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+pub(super) use state::{
+    CheckpointsCommand, ExportArgs, ExportFormat, ListArgs, RestorePoint, SavepointCommand, ShowArgs,
+    StateCommand, TakeArgs, VerifyCheckpointsArgs, VerifySavepointsArgs,
+};
+
 const EXIT_CODES: &str = "\
 Exit codes:
   0    done: the input is read to its end, or the reader of standard output has seen enough
   1    the job failed; the last line on standard error says why and what to do
   2    the command line or the manifest has mistakes; all of them are printed
-  130  stopped by Ctrl-C: complete up to its last epoch, nothing fired early (at once at the second Ctrl-C)
+  3    fenced: a newer start of the same job has taken over; nothing was published after that
+  130  stopped by Ctrl-C: complete up to its last epoch, nothing fired early, goes on there when it is run again
+       (at once at the second Ctrl-C)
   143  the same by SIGTERM";
 
 const RUN_EXAMPLES: &str = "\
 Examples:
-  streamjob run job.yaml                                run to the end of the input, or until Ctrl-C
+  streamjob run job.yaml                                run to the end of the input, or until Ctrl-C; run again,
+                                                        it goes on where it stood, also after a crash
+  streamjob run job.yaml --from 17                      go back to checkpoint 17 (`streamjob checkpoints list job.yaml`)
+  streamjob run job.yaml --from before-upgrade          go back to a savepoint: its id, or the folder it lies in
+  streamjob run job.yaml --fresh                        begin with nothing; refused if that would lose state
+  streamjob run job.yaml --fresh --discard-state        begin with nothing, and give up the state that there is
   streamjob run job.yaml --admin 127.0.0.1:8080         with /metrics and /healthz
   streamjob run job.yaml --log-format json 2> job.log   logs for machines";
 
@@ -57,6 +71,15 @@ pub(super) enum Command {
     /// Show what a job would do
     #[command(after_help = EXPLAIN_EXAMPLES)]
     Explain(ExplainArgs),
+    /// Look at the checkpoints of a job, running or not
+    #[command(subcommand)]
+    Checkpoints(CheckpointsCommand),
+    /// Take a savepoint of a running job, and look at those there are
+    #[command(subcommand)]
+    Savepoint(SavepointCommand),
+    /// Take the state of a checkpoint out of the store
+    #[command(subcommand)]
+    State(StateCommand),
     /// Print completions for a shell
     #[command(after_help = COMPLETIONS_EXAMPLES)]
     Completions(CompletionsArgs),
@@ -66,6 +89,18 @@ pub(super) enum Command {
 pub(super) struct RunArgs {
     /// The job's YAML; relative paths in it are relative to it
     pub(super) manifest: PathBuf,
+
+    /// Go back to a checkpoint (its epoch) or to a savepoint (its id or folder), once. What was put out after it is put out again
+    #[arg(long, value_name = "CHECKPOINT|SAVEPOINT", conflicts_with = "fresh")]
+    pub(super) from: Option<RestorePoint>,
+
+    /// Begin with nothing. Refused, saying what would be lost, if the job has state
+    #[arg(long)]
+    pub(super) fresh: bool,
+
+    /// With --fresh: give up the job's state
+    #[arg(long, requires = "fresh")]
+    pub(super) discard_state: bool,
 
     /// Serve /metrics (Prometheus) and /healthz here; with port 0 on any free port, which is logged
     #[arg(long, value_name = "HOST:PORT")]
