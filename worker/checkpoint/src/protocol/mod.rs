@@ -28,6 +28,8 @@ pub enum Action {
     List(Seq),
     /// Is there any object of a checkpoint?
     AnyData,
+    /// Which objects of checkpoints are there?
+    ListData,
     /// Read this record.
     Get(Seq),
     /// Create this record, if there is none at its place.
@@ -41,6 +43,8 @@ pub enum Answer {
     Listed(Vec<Seq>),
     /// There is some, or none.
     Data(bool),
+    /// Objects of these names.
+    Objects(Vec<String>),
     /// This record.
     Got(Arc<Stored>),
     /// There is no such record.

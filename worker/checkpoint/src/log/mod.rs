@@ -11,11 +11,16 @@ use async_trait::async_trait;
 use crate::fail_point;
 use crate::ids::{Generation, Seq};
 use crate::protocol::{
-    Action, Answer, Append, Appended, Begin, Commit, CommitPermit, FindHead, Head, Machine, Refusal, Refused,
-    Start, StartRequest, Step,
+    Action, Answer, Append, Appended, Begin, Commit, CommitPermit, FindHead, Head, Machine, Refusal, Start,
+    StartRequest, Step,
 };
 use crate::record::{RecordError, Stored};
 use crate::store::{Created, StateStore, StoreError};
+
+mod error;
+
+use error::Stuck;
+pub use error::{CommitError, LogError};
 
 /// Time, as the log needs it.
 #[async_trait]
@@ -25,48 +30,6 @@ pub trait Pacer: std::fmt::Debug + Send + Sync {
 
     /// The wall clock in epoch milliseconds.
     fn now_ms(&self) -> i64;
-}
-
-/// Why the log could not be read, or a start not begin.
-#[derive(Debug, thiserror::Error)]
-pub enum LogError {
-    /// It may not begin.
-    #[error(transparent)]
-    Refused(#[from] Refusal),
-    /// A record cannot be used.
-    #[error(transparent)]
-    Record(#[from] RecordError),
-    /// There is no such record.
-    #[error("{record} is not in {store}: it was never written, or is deleted by now; list what is there")]
-    NoRecord {
-        /// Its object.
-        record: String,
-        /// The store.
-        store: String,
-    },
-    /// The store did not do what was asked, again and again.
-    #[error("the log cannot be read or written; nothing was started")]
-    Store(#[source] StoreError),
-}
-
-/// Why a commit is not known to be in the log.
-#[derive(Debug, thiserror::Error)]
-pub enum CommitError {
-    /// Someone else has taken over. Nothing may be committed or published any more.
-    #[error("fenced: generation {by} has taken over")]
-    Fenced {
-        /// Who leads.
-        by: Generation,
-    },
-    /// It may be in the log or not: commit the same again, and nothing else.
-    #[error("the commit is not resolved yet; it is tried again")]
-    Unresolved(#[source] StoreError),
-    /// A mistake of the caller.
-    #[error(transparent)]
-    Refused(#[from] Refused),
-    /// There is a record in its place that cannot be read.
-    #[error(transparent)]
-    Record(#[from] RecordError),
 }
 
 /// The log of one state.
@@ -89,7 +52,7 @@ impl Log {
 
     /// The newest record, if there is a log.
     pub async fn head(&self) -> Result<Option<Stored>, LogError> {
-        match self.drive(&mut FindHead::new(), LOOK).await? {
+        match self.look(&mut FindHead::new()).await? {
             Head::None => Ok(None),
             Head::At(head) => Ok(Some(Arc::unwrap_or_clone(head))),
             Head::Unreadable(record) => Err(Refusal::Unreadable { record }.into()),
@@ -181,12 +144,13 @@ impl Log {
         }
     }
 
+    /// Runs a machine that creates nothing.
+    pub(crate) async fn look<M: Machine>(&self, machine: &mut M) -> Result<M::Outcome, LogError> {
+        Ok(self.drive(machine, LOOK).await?)
+    }
+
     /// Runs a machine until it is done, or until the store has failed too often in a row.
-    pub(crate) async fn drive<M: Machine>(
-        &self,
-        machine: &mut M,
-        points: Points,
-    ) -> Result<M::Outcome, Stuck> {
+    async fn drive<M: Machine>(&self, machine: &mut M, points: Points) -> Result<M::Outcome, Stuck> {
         let mut failures = 0;
         let mut creates = 0;
         loop {
@@ -240,6 +204,10 @@ impl Log {
             Action::AnyData => {
                 self.store.list("data", None).await.map(|listed| Answer::Data(!listed.is_empty()))
             }
+            Action::ListData => {
+                let listed = self.store.list("data", None).await;
+                listed.map(|listed| Answer::Objects(listed.into_iter().map(|found| found.name).collect()))
+            }
             Action::Get(seq) => {
                 self.get_once(*seq).await?.map(|found| found.map_or(Answer::Absent, Answer::Got))
             }
@@ -255,7 +223,7 @@ impl Log {
     }
 
     /// A record, if it is there; tries again as often as a machine would.
-    pub(crate) async fn get(&self, seq: Seq) -> Result<Option<Stored>, LogError> {
+    async fn get(&self, seq: Seq) -> Result<Option<Stored>, LogError> {
         let mut failures = 0;
         loop {
             match self.get_once(seq).await? {
@@ -312,7 +280,7 @@ fn is_lasting(error: &StoreError) -> bool {
 
 /// The fail points around what a machine creates.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Points {
+struct Points {
     before: &'static str,
     after: &'static str,
     resolved: &'static str,
@@ -324,28 +292,6 @@ const LOOK: Points = Points { before: "", after: "", resolved: "" };
 fn hit(point: &'static str) {
     if !point.is_empty() {
         fail_point::hit(point);
-    }
-}
-
-/// Why a machine could not be run to its end.
-#[derive(Debug)]
-pub(crate) enum Stuck {
-    Store(StoreError),
-    Record(RecordError),
-}
-
-impl From<RecordError> for Stuck {
-    fn from(error: RecordError) -> Self {
-        Self::Record(error)
-    }
-}
-
-impl From<Stuck> for LogError {
-    fn from(stuck: Stuck) -> Self {
-        match stuck {
-            Stuck::Store(error) => Self::Store(error),
-            Stuck::Record(error) => Self::Record(error),
-        }
     }
 }
 
