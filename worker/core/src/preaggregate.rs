@@ -48,12 +48,10 @@ impl PreAggregator {
     /// For `parallelism` slots, with tables of about `bytes_max` in all.
     pub fn new(spec: &WindowSpec, parallelism: u32, bytes_max: usize) -> Result<Self, WindowError> {
         let aggregates = Aggregates::new(&spec.aggregates)?;
-        let mut template = vec![0; aggregates.row_width()];
-        aggregates.init(&mut template);
         Ok(Self {
             tumbling: spec.tumbling,
+            template: aggregates.template(),
             aggregates,
-            template,
             parallelism,
             bytes_max,
             tables: BTreeMap::new(),

@@ -106,6 +106,13 @@ impl Aggregates {
         row.fill(0);
     }
 
+    /// A row's state of no input.
+    pub(crate) fn template(&self) -> Vec<u8> {
+        let mut template = vec![0; self.row_width];
+        self.init(&mut template);
+        template
+    }
+
     /// Row `i` takes the input row that stands at `i` of the selection.
     pub fn update(
         &self,

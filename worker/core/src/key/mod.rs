@@ -51,7 +51,7 @@ impl Keys {
     pub fn new(bytes: BinaryArray) -> Self {
         debug_assert_eq!(bytes.null_count(), 0, "a null key is bytes, too");
         let (offsets, data) = (bytes.value_offsets(), bytes.value_data());
-        let hash = |pair: &[i32]| xxh3_64(&data[pair[0] as usize..pair[1] as usize]);
+        let hash = |pair: &[i32]| hash(&data[pair[0] as usize..pair[1] as usize]);
         let hashes = offsets.windows(2).map(hash).collect();
         Self { bytes, hashes }
     }
@@ -95,6 +95,12 @@ impl Keys {
         let data = offsets.last().zip(offsets.first()).map_or(0, |(last, first)| last - first);
         data as usize + self.len() * 12
     }
+}
+
+/// The hash of a key.
+#[inline]
+pub(crate) fn hash(key: &[u8]) -> u64 {
+    xxh3_64(key)
 }
 
 /// Encodes and decodes keys with a fixed list of columns.

@@ -34,7 +34,7 @@ impl RowId {
 }
 
 /// From hashes to tags, for keys of a range of key groups.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct Tags {
     /// The least hash.
     base: u64,
@@ -64,6 +64,18 @@ impl Tags {
     /// The key group of a tag, counted from the first of the range.
     pub(super) fn group(&self, tag: Tag) -> u32 {
         (u64::from(tag.0) >> (48 - self.shift)) as u32
+    }
+
+    /// The first key group of the range.
+    pub(super) fn first_group(&self) -> u32 {
+        (self.base >> 48) as u32
+    }
+
+    /// The least tag of a key group, counted from the first of the range.
+    pub(super) fn least(&self, group: u32) -> Tag {
+        let tag = u64::from(group) << (48 - self.shift);
+        assert!(tag < self.end, "key group {group} is not in the range");
+        Tag(tag as u32)
     }
 }
 

@@ -21,7 +21,7 @@ mod tests;
 pub use buffer::StateBuffer;
 pub use pool::Pool;
 pub use rows::{Plain, Selection, StateField, StateRows};
-pub use scan::{Chunk, OrderedScan, Part};
+pub use scan::{Chunk, OrderedScan, Part, TableFrom};
 pub use slice_table::{GROUP_ROWS, RowGroup, SliceTable};
 
 /// Loads the cache line of an address, if that is possible.

@@ -4,6 +4,7 @@
 //! Never: merges states.
 
 use std::cmp::Ordering;
+use std::ops::Range;
 use std::ptr::NonNull;
 use std::sync::Arc;
 
@@ -11,12 +12,31 @@ use super::row;
 use super::rows::StateRows;
 use super::slice_table::{GROUP_ROWS, RowGroup, SliceTable};
 
+/// A table of which the rows at positions of the index before `from` do not count.
+#[derive(Debug)]
+pub struct TableFrom<S> {
+    /// The table.
+    pub table: Arc<SliceTable<S>>,
+    /// The first position that counts.
+    pub from: usize,
+}
+
+impl<S> Clone for TableFrom<S> {
+    fn clone(&self) -> Self {
+        Self { table: Arc::clone(&self.table), from: self.from }
+    }
+}
+
 /// A scan of one or more tables of the same key groups. The tables cannot change while it exists.
 #[derive(Debug)]
 pub struct OrderedScan<S> {
     tables: Vec<Arc<SliceTable<S>>>,
     positions: Vec<usize>,
-    /// Rows of whole key groups, sorted, of which `taken` have been given out.
+    /// The key group where it ends, counted from the first of the tables.
+    end: u32,
+    /// Until the first key group is loaded: that group, counted likewise, and the key that it begins after.
+    after: Option<(u32, Box<[u8]>)>,
+    /// Rows of whole key groups, sorted, of which `taken` have been given out or are not wanted.
     entries: Vec<Entry>,
     taken: usize,
     /// Where key groups end, while entries are loaded.
@@ -45,29 +65,43 @@ struct ChunkPart {
 unsafe impl<S: Send + Sync> Send for OrderedScan<S> {}
 
 impl<S> OrderedScan<S> {
-    /// A scan from the first key group on.
-    pub fn new(tables: Vec<Arc<SliceTable<S>>>) -> Self {
-        let chunk = tables.iter().map(|_| ChunkPart::default()).collect();
+    /// A scan of those of these key groups that the tables have; of the first one only keys after `after`.
+    ///
+    /// # Panics
+    /// If the tables are not of the same key groups.
+    pub fn new(tables: Vec<TableFrom<S>>, groups: Range<u32>, after: Option<&[u8]>) -> Self {
+        let first_group = tables.first().map_or(groups.start, |first| first.table.tags.first_group());
+        let start = groups.start.saturating_sub(first_group);
+        let position = |of: &TableFrom<S>| {
+            assert_eq!(of.table.tags, tables[0].table.tags, "tables of one scan are of the same key groups");
+            // Keys that do not count come first, and so do those of the key groups before.
+            of.from.max(of.table.index.first(of.table.tags.least(start)))
+        };
         Self {
-            positions: vec![0; tables.len()],
-            tables,
+            positions: tables.iter().map(position).collect(),
+            end: groups.end.saturating_sub(first_group),
+            after: after.map(|key| (start, key.into())),
             entries: Vec::new(),
             taken: 0,
             ends: Vec::new(),
-            chunk,
+            chunk: tables.iter().map(|_| ChunkPart::default()).collect(),
+            tables: tables.into_iter().map(|of| of.table).collect(),
         }
     }
 
-    /// The tables.
-    pub fn into_tables(self) -> Vec<Arc<SliceTable<S>>> {
-        self.tables
+    /// Whether all keys were given out. If not, the next chunk of this size is made ready.
+    pub fn is_done(&mut self, keys_max: usize) -> bool {
+        if self.taken == self.entries.len() {
+            self.load(keys_max);
+        }
+        self.taken == self.entries.len()
     }
 
     /// The next keys, at most `keys_max`. None: all were given out.
     pub fn next_chunk(&mut self, keys_max: usize) -> Option<Chunk<'_, S>> {
         assert!(keys_max > 0, "a chunk holds at least one key");
-        if self.taken == self.entries.len() {
-            self.load(keys_max);
+        if self.is_done(keys_max) {
+            return None;
         }
         let len = self.take(keys_max);
         (len > 0).then_some(Chunk {
@@ -84,12 +118,13 @@ impl<S> OrderedScan<S> {
         self.entries.clear();
         self.taken = 0;
         // Not all at once: rows should still be in the nearest cache when their keys are read.
-        while self.entries.len() < rows_min && self.load_some() {}
+        while self.entries.len() - self.taken < rows_min && self.load_some() {}
     }
 
     /// Adds about as many rows as are looked up together. Whether there were any.
     fn load_some(&mut self) -> bool {
         let first = self.entries.len();
+        let first_group = self.next_group();
         self.ends.clear();
         while self.entries.len() < first + GROUP_ROWS {
             let Some(group) = self.next_group() else { break };
@@ -111,7 +146,20 @@ impl<S> OrderedScan<S> {
             }
             start = end;
         }
+        if let Some((group, key)) = self.after.take()
+            && first_group == Some(group)
+        {
+            self.pass_over(self.ends[0], &key);
+        }
         start > first
+    }
+
+    /// Of the first key group, which ends at `end`, keys up to this one are not wanted.
+    fn pass_over(&mut self, end: usize, after: &[u8]) {
+        let tables = &self.tables;
+        // SAFETY: rows of these tables, which are shared and so not written.
+        let key = |entry: &Entry| unsafe { row::key(entry.row, tables[entry.table as usize].width()) };
+        self.taken = self.entries[..end].partition_point(|entry| key(entry) <= after);
     }
 
     fn next_group(&self) -> Option<u32> {
@@ -119,7 +167,7 @@ impl<S> OrderedScan<S> {
         let group = |(table, &position): (&Arc<SliceTable<S>>, &usize)| {
             table.index.next(position).map(|(_, tag, _)| table.tags.group(tag))
         };
-        tables.filter_map(group).min()
+        tables.filter_map(group).min().filter(|&group| group < self.end)
     }
 
     fn load_group(&mut self, at: usize, group: u32) {
@@ -201,6 +249,13 @@ impl<'s, S> Chunk<'s, S> {
             // SAFETY: a row of this table, which is borrowed and so not written during `'s`.
             unsafe { row::key(entry.row, tables[entry.table as usize].width()) }
         })
+    }
+
+    /// The last of the keys.
+    pub fn last_key(&self) -> &'s [u8] {
+        let entry = &self.entries[self.end - 1];
+        // SAFETY: a row of this table, which is borrowed and so not written during `'s`.
+        unsafe { row::key(entry.row, self.tables[entry.table as usize].width()) }
     }
 
     /// The rows, table by table.

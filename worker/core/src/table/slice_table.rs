@@ -121,17 +121,18 @@ impl<S> SliceTable<S> {
         (unsafe { StateRows::new(&group.states, self.template.len()) }, &mut self.side)
     }
 
-    /// Up to `rows_max` rows from position `from` of the index on; the rows of the same keys in `into`, where
+    /// Rows from position `from` of the index on, up to `rows_max` or [`GROUP_ROWS`]; the rows of the same keys in `into`, where
     /// missing ones are added; and the position that follows. None: there are no more.
     pub fn match_rows<'t>(
         &'t self,
         from: usize,
+        rows_max: usize,
         into: &'t mut Self,
         pool: &mut Pool,
         groups: &'t mut [RowGroup; 2],
     ) -> Option<Matched<'t, S>> {
         let [own, other] = groups;
-        let after = self.collect(from, GROUP_ROWS, own)?;
+        let after = self.collect(from, rows_max.min(GROUP_ROWS), own)?;
         other.tags.clear();
         other.tags.extend_from_slice(&own.tags);
         // SAFETY: `collect` gave rows of this table, which is borrowed.
@@ -149,9 +150,11 @@ impl<S> SliceTable<S> {
         })
     }
 
-    /// The rows of those of the selected keys that are there, with the places of these keys in the selection.
+    /// The rows of those of the selected keys that are there, with the places of these keys in the selection. Rows
+    /// before position `from` of the index do not count.
     pub fn find<'t>(
         &'t self,
+        from: usize,
         keys: &Keys,
         selection: &Selection<'_>,
         group: &'t mut RowGroup,
@@ -160,7 +163,10 @@ impl<S> SliceTable<S> {
         group.states.clear();
         for place in 0..selection.len() {
             let at = selection.get(place);
-            if let Ok(row) = self.find_key(self.tags.tag(keys.hashes[at]), keys.get(at)) {
+            let found = self.find_key(self.tags.tag(keys.hashes[at]), keys.get(at));
+            if let Ok((row, position)) = found
+                && position >= from
+            {
                 places.push(place);
                 group.states.push(row);
             }
@@ -169,13 +175,13 @@ impl<S> SliceTable<S> {
         (places, unsafe { StateRows::shared(&group.states, self.template.len()) })
     }
 
-    /// Up to `rows_max` rows in the order of the index, which is that of key groups: their keys by
-    /// `Listed::keys`. None: there are no more.
+    /// Up to `rows_max` rows from position `from` of the index on, in its order, which is that of key groups. None:
+    /// there are no more.
     pub fn list<'t>(&'t self, from: usize, rows_max: usize, group: &'t mut RowGroup) -> Option<Listed<'t>> {
         let after = self.collect(from, rows_max, group)?;
         // SAFETY: rows of this table, which is borrowed and so not written during `'t`.
         let rows = unsafe { StateRows::shared(&group.states, self.template.len()) };
-        Some(Listed { rows, states: &group.states, after })
+        Some(Listed { rows, states: &group.states, tags: (&self.tags, &group.tags), after })
     }
 
     fn collect(&self, from: usize, rows_max: usize, group: &mut RowGroup) -> Option<usize> {
@@ -229,7 +235,7 @@ impl<S> SliceTable<S> {
     #[inline(never)]
     fn find_or_insert_key(&mut self, tag: Tag, key: &[u8], pool: &mut Pool) -> NonNull<u8> {
         let position = match self.find_key(tag, key) {
-            Ok(row) => return row,
+            Ok((row, _)) => return row,
             Err(position) => position,
         };
         let id = self.arena.allocate(row::row_bytes(self.template.len(), key), pool);
@@ -240,14 +246,14 @@ impl<S> SliceTable<S> {
         row
     }
 
-    /// The row of a key, or the place in the index where it would be.
-    fn find_key(&self, tag: Tag, key: &[u8]) -> Result<NonNull<u8>, usize> {
+    /// The row of a key and its position in the index, or the position where it would be.
+    fn find_key(&self, tag: Tag, key: &[u8]) -> Result<(NonNull<u8>, usize), usize> {
         let mut position = self.index.first(tag);
         while let Some(id) = self.index.at(position, tag) {
             let row = self.row(id);
             // SAFETY: the index gave the id, so it is a row of this arena, written when it was added.
             if row::same(unsafe { row::key(row, self.template.len()) }, key) {
-                return Ok(row);
+                return Ok((row, position));
             }
             position += 1;
         }
@@ -285,11 +291,19 @@ pub struct Listed<'t> {
     /// The states.
     pub rows: StateRows<'t>,
     states: &'t [NonNull<u8>],
+    tags: (&'t Tags, &'t [Tag]),
     /// Where to go on.
     pub after: usize,
 }
 
 impl<'t> Listed<'t> {
+    /// The key groups of the rows.
+    pub fn groups(&self) -> impl Iterator<Item = u16> {
+        let (tags, of_rows) = self.tags;
+        // Both are below 65536, and so is their sum: the group is one of the table's.
+        of_rows.iter().map(|&tag| (tags.first_group() + tags.group(tag)) as u16)
+    }
+
     /// The keys of the rows.
     pub fn keys(&self) -> impl Iterator<Item = &'t [u8]> {
         let width = self.rows.width();

@@ -33,7 +33,8 @@ fn count(table: &mut SliceTable<()>, keys: &Keys, pool: &mut Pool) {
 }
 
 fn scan(tables: Vec<SliceTable<()>>, keys_max: usize) -> Vec<(Vec<u8>, u32)> {
-    let mut scan = OrderedScan::new(tables.into_iter().map(Arc::new).collect());
+    let tables = tables.into_iter().map(|table| TableFrom { table: Arc::new(table), from: 0 });
+    let mut scan = OrderedScan::new(tables.collect(), FULL, None);
     let mut found = Vec::new();
     while let Some(chunk) = scan.next_chunk(keys_max) {
         let mut counts = vec![0; chunk.keys_len()];
@@ -169,7 +170,7 @@ fn rows_of_one_table_are_matched_with_those_of_another() {
     count(&mut delta, &second, &mut pool);
 
     let (mut at, mut groups) = (0, Default::default());
-    while let Some(matched) = delta.match_rows(at, &mut base, &mut pool, &mut groups) {
+    while let Some(matched) = delta.match_rows(at, 100, &mut base, &mut pool, &mut groups) {
         let (into, from) = (matched.into.field::<u32>(7), matched.from.field::<u32>(7));
         (0..from.len()).for_each(|row| into.update(row, |count| count + from.get(row)));
         at = matched.after;
@@ -185,7 +186,7 @@ fn finding_tells_which_keys_are_there() {
     count(&mut table, &there, &mut Pool::default());
     let mut group = RowGroup::default();
 
-    let (places, rows) = table.find(&asked, &Selection::Range(0..100), &mut group);
+    let (places, rows) = table.find(0, &asked, &Selection::Range(0..100), &mut group);
 
     let known: Vec<usize> =
         (0..100).filter(|&row| (0..50).any(|own| there.get(own) == asked.get(row))).collect();
@@ -200,7 +201,7 @@ fn rows_given_for_reading_are_not_written_to() {
     count(&mut table, &keys, &mut Pool::default());
     let mut group = RowGroup::default();
 
-    let (_, rows) = table.find(&keys, &Selection::Range(0..5), &mut group);
+    let (_, rows) = table.find(0, &keys, &Selection::Range(0..5), &mut group);
 
     rows.field::<u8>(0).set(0, 1);
 }

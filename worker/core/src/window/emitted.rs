@@ -47,3 +47,103 @@ pub struct RestoredSlice {
     /// [`add_restored`](super::WindowOperator::add_restored).
     pub awaiting: bool,
 }
+
+/// How far a window has been handed out: all key groups of an operator, in order. Neighbours that one range can stand
+/// for are one.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Progress {
+    parts: Vec<(Range<u32>, Emitted)>,
+}
+
+impl Progress {
+    /// The same for all key groups.
+    pub(crate) fn whole(key_groups: &Range<u32>, emitted: Emitted) -> Self {
+        Self { parts: vec![(key_groups.clone(), emitted)] }
+    }
+
+    /// What a checkpoint says of these key groups; it may say nothing of some, and say something of others.
+    ///
+    /// # Panics
+    /// If parts overlap or are not in order.
+    pub(crate) fn restored(key_groups: &Range<u32>, parts: Vec<(Range<u32>, Emitted)>) -> Self {
+        let mut progress = Self { parts: Vec::new() };
+        let mut next = key_groups.start;
+        let mut before = 0;
+        for (groups, emitted) in parts {
+            assert!(before <= groups.start, "what was handed out of key groups {groups:?} is said in order");
+            before = groups.end;
+            let own = groups.start.max(key_groups.start)..groups.end.min(key_groups.end);
+            if own.is_empty() {
+                continue;
+            }
+            progress.push(next..own.start, Emitted::Nothing);
+            next = own.end;
+            let emitted = within(&own, emitted);
+            progress.push(own, emitted);
+        }
+        progress.push(next..key_groups.end, Emitted::Nothing);
+        progress
+    }
+
+    /// Whether all results have been handed out.
+    pub(crate) fn is_all(&self) -> bool {
+        self.parts.iter().all(|(_, emitted)| *emitted == Emitted::All)
+    }
+
+    /// Whether no result has been handed out.
+    pub(crate) fn is_nothing(&self) -> bool {
+        self.parts.iter().all(|(_, emitted)| *emitted == Emitted::Nothing)
+    }
+
+    /// What is handed out next: of these key groups all, of the first one only keys after this one.
+    pub(crate) fn next(&self) -> Option<(Range<u32>, Option<&[u8]>)> {
+        let (groups, emitted) = self.parts.iter().find(|(_, emitted)| *emitted != Emitted::All)?;
+        Some(match emitted {
+            Emitted::UpTo { group, key } => (u32::from(*group)..groups.end, Some(key)),
+            Emitted::Nothing | Emitted::All => (groups.clone(), None),
+        })
+    }
+
+    /// What [`next`](Self::next) gave has been handed out this far.
+    pub(crate) fn advance(&mut self, emitted: Emitted) {
+        let mut left = Some(emitted);
+        for (groups, before) in std::mem::take(&mut self.parts) {
+            let now = if before == Emitted::All { None } else { left.take() };
+            self.push(groups, now.unwrap_or(before));
+        }
+    }
+
+    pub(crate) fn into_parts(self) -> Vec<(Range<u32>, Emitted)> {
+        self.parts
+    }
+
+    /// Adds a range behind the others, or to the last one if that can stand for both.
+    fn push(&mut self, groups: Range<u32>, emitted: Emitted) {
+        if groups.is_empty() {
+            return;
+        }
+        if let Some((last, before)) = self.parts.last_mut() {
+            match (&*before, &emitted) {
+                (Emitted::Nothing, Emitted::Nothing)
+                | (Emitted::UpTo { .. }, Emitted::Nothing)
+                | (Emitted::All, Emitted::All) => return last.end = groups.end,
+                (Emitted::All, Emitted::UpTo { .. }) => {
+                    last.end = groups.end;
+                    return *before = emitted;
+                }
+                (Emitted::All, Emitted::Nothing)
+                | (Emitted::Nothing | Emitted::UpTo { .. }, Emitted::UpTo { .. } | Emitted::All) => {}
+            }
+        }
+        self.parts.push((groups, emitted));
+    }
+}
+
+/// What was said of more key groups, said of these.
+fn within(groups: &Range<u32>, emitted: Emitted) -> Emitted {
+    match emitted {
+        Emitted::UpTo { group, .. } if u32::from(group) < groups.start => Emitted::Nothing,
+        Emitted::UpTo { group, .. } if u32::from(group) >= groups.end => Emitted::All,
+        Emitted::Nothing | Emitted::UpTo { .. } | Emitted::All => emitted,
+    }
+}

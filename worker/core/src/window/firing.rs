@@ -1,6 +1,6 @@
 //! From states to result rows.
 //!
-//! Owns: the layout of results, and merging the states that several tables have of one key.
+//! Owns: the layout of results, and how far the firing of a slice is.
 //! Never: decides what fires.
 
 use std::sync::Arc;
@@ -8,11 +8,14 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, Int64Array, RecordBatch};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
-use super::slice::{Layer, Side};
+use super::emitted::{Emitted, Progress};
+use super::merge::Merger;
+use super::slice::{LayerFrom, Side};
 use super::{Tumbling, WindowError, WindowSpec};
 use crate::aggregate::{Aggregates, Heap, OverflowError};
-use crate::key::{KeyEncoder, Keys};
-use crate::table::{Chunk, RowGroup, Selection, StateBuffer, StateRows};
+use crate::key::{KeyEncoder, Keys, hash};
+use crate::key_group::key_group;
+use crate::table::{Chunk, OrderedScan, StateRows};
 
 /// Makes result rows: key columns, `window_start`, `window_end`, aggregates.
 #[derive(Debug)]
@@ -20,9 +23,7 @@ pub(crate) struct Results {
     schema: SchemaRef,
     encoder: KeyEncoder,
     tumbling: Tumbling,
-    merged: StateBuffer,
-    group: RowGroup,
-    from: RowGroup,
+    merger: Merger,
 }
 
 impl Results {
@@ -38,9 +39,7 @@ impl Results {
             schema: Arc::new(Schema::new(fields)),
             encoder: KeyEncoder::new(&spec.key_types)?,
             tumbling: spec.tumbling,
-            merged: StateBuffer::new(template),
-            group: RowGroup::default(),
-            from: RowGroup::default(),
+            merger: Merger::new(template),
         })
     }
 
@@ -55,21 +54,7 @@ impl Results {
         slice_end: i64,
         chunk: &Chunk<'_, Side>,
     ) -> Result<RecordBatch, WindowError> {
-        let mut parts = chunk.parts();
-        let values = match (parts.next(), parts.next()) {
-            (Some(only), None) => aggregates.output(&only.rows, &only.side.heap),
-            (_, _) => {
-                let mut heap = Heap::default();
-                self.merged.reset(chunk.keys_len());
-                for part in chunk.parts() {
-                    let places = part.places.iter().map(|&place| place as usize);
-                    let into = self.merged.rows(places, &mut self.group);
-                    aggregates.merge_rows(&into, &mut heap, &part.rows, &part.side.heap);
-                }
-                let all = self.merged.rows(0..chunk.keys_len(), &mut self.group);
-                aggregates.output(&all, &heap)
-            }
-        };
+        let values = self.merger.of_chunk(aggregates, chunk, |rows, heap| aggregates.output(rows, heap));
         let keys = self.encoder.decode(chunk.keys());
         self.batch(slice_end, keys, values)
     }
@@ -78,32 +63,14 @@ impl Results {
     pub(crate) fn of_keys(
         &mut self,
         aggregates: &Aggregates,
-        slice: (i64, &[Layer]),
+        (slice_end, layers): (i64, &[LayerFrom]),
         keys: &Keys,
         selected: &[u32],
     ) -> Result<RecordBatch, WindowError> {
-        let (slice_end, layers) = slice;
-        let selection = Selection::Indices(selected);
-        let values = if let [only] = layers {
-            let (places, rows) = only.find(keys, &selection, &mut self.group);
-            assert_eq!(places.len(), selected.len(), "the keys of a slice's only table are in it");
-            aggregates.output(&rows, &only.side().heap)
-        } else {
-            let mut heap = Heap::default();
-            self.merged.reset(selected.len());
-            for layer in layers {
-                let (places, rows) = layer.find(keys, &selection, &mut self.from);
-                let into = self.merged.rows(places.into_iter(), &mut self.group);
-                aggregates.merge_rows(&into, &mut heap, &rows, &layer.side().heap);
-            }
-            aggregates.output(&self.all(selected.len()), &heap)
-        };
+        let output = |rows: &StateRows<'_>, heap: &Heap| aggregates.output(rows, heap);
+        let values = self.merger.of_keys(aggregates, layers, (keys, selected), output);
         let keys = self.encoder.decode(selected.iter().map(|&at| keys.get(at as usize)));
         self.batch(slice_end, keys, values)
-    }
-
-    fn all(&mut self, rows: usize) -> StateRows<'_> {
-        self.merged.rows(0..rows, &mut self.group)
     }
 
     fn batch(
@@ -126,5 +93,55 @@ impl Results {
         columns.extend(values);
         let batch = RecordBatch::try_new(Arc::clone(&self.schema), columns);
         Ok(batch.expect("results have the types that the spec says"))
+    }
+}
+
+/// A slice whose results are being handed out.
+#[derive(Debug)]
+pub(crate) struct Firing {
+    layers: Vec<LayerFrom>,
+    progress: Progress,
+    /// Of the key groups that come next.
+    scan: Option<OrderedScan<Side>>,
+    /// The last key that the scan gave, if it has given any.
+    last: Option<Vec<u8>>,
+}
+
+impl Firing {
+    /// Goes on where `progress` says.
+    pub(crate) fn new(layers: Vec<LayerFrom>, progress: Progress) -> Self {
+        Self { layers, progress, scan: None, last: None }
+    }
+
+    /// The next keys, at most `keys_max`. None: all have been handed out.
+    pub(crate) fn next_chunk(&mut self, keys_max: usize) -> Option<Chunk<'_, Side>> {
+        loop {
+            if let Some(scan) = &mut self.scan
+                && !scan.is_done(keys_max)
+            {
+                break;
+            }
+            if self.scan.take().is_some() {
+                self.progress.advance(Emitted::All);
+                self.last = None;
+            }
+            let (groups, after) = self.progress.next()?;
+            let layers = self.layers.iter().map(LayerFrom::clone).collect();
+            self.scan = Some(OrderedScan::new(layers, groups, after));
+        }
+        let chunk = self.scan.as_mut()?.next_chunk(keys_max)?;
+        let last = self.last.get_or_insert_default();
+        last.clear();
+        last.extend_from_slice(chunk.last_key());
+        Some(chunk)
+    }
+
+    /// What has been handed out.
+    pub(crate) fn progress(&self) -> Progress {
+        let mut progress = self.progress.clone();
+        if let Some(last) = &self.last {
+            progress.advance(Emitted::UpTo { group: key_group(hash(last)).0, key: last.as_slice().into() });
+        }
+        progress
     }
 }

@@ -12,6 +12,7 @@ mod divide;
 mod emitted;
 mod firing;
 mod frozen;
+mod merge;
 mod operator;
 mod restored;
 mod slice;

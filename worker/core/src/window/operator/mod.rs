@@ -5,7 +5,7 @@
 
 mod state;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Bound::{Excluded, Included};
 use std::ops::Range;
 
@@ -14,11 +14,12 @@ use arrow::compute::concat_batches;
 use hashbrown::HashSet;
 
 use super::divide::Rule;
-use super::firing::Results;
+use super::emitted::{Emitted, Progress};
+use super::firing::{Firing, Results};
 use super::slice::{Adding, Side, Slice, add_partials, add_rows};
 use super::{Division, KeyedRows, Partials, WindowError, WindowSpec};
 use crate::aggregate::Aggregates;
-use crate::table::{OrderedScan, Pool, RowGroup, Selection, SliceTable};
+use crate::table::{Pool, RowGroup, Selection, SliceTable};
 
 /// How many keys at once when results must go into memory before rows can go on.
 const DRAIN_ROWS: usize = 8192;
@@ -33,7 +34,7 @@ pub struct WindowOperator {
     slices: BTreeMap<i64, Slice>,
     /// Slices whose results are due, in order. The first may be under way.
     pending: VecDeque<i64>,
-    firing: Option<OrderedScan<Side>>,
+    firing: Option<Firing>,
     /// Results that come before those of pending slices.
     ready: VecDeque<RecordBatch>,
     results: Results,
@@ -41,8 +42,12 @@ pub struct WindowOperator {
     pool: Pool,
     group: RowGroup,
     fired_windows: u64,
-    /// Keys of the slice that closed last: the next one will have about as many.
+    /// Keys of the largest delta of the slice that closed last: the next ones will have about as many.
     keys_expected: usize,
+    /// Slices whose old state has not come.
+    awaiting: usize,
+    /// Slices with tables that can be folded. They may have closed.
+    foldable: BTreeSet<i64>,
 }
 
 /// What an operator holds.
@@ -63,8 +68,7 @@ impl WindowOperator {
     pub fn new(spec: &WindowSpec, key_groups: Range<u32>) -> Result<Self, WindowError> {
         assert!(spec.allowed_lateness_ms >= 0, "allowed lateness is not negative");
         let aggregates = Aggregates::new(&spec.aggregates)?;
-        let mut template = vec![0; aggregates.row_width()];
-        aggregates.init(&mut template);
+        let template = aggregates.template();
         let rule = Rule {
             tumbling: spec.tumbling,
             allowed_lateness_ms: spec.allowed_lateness_ms,
@@ -85,15 +89,24 @@ impl WindowOperator {
             group: RowGroup::default(),
             fired_windows: 0,
             keys_expected: 0,
+            awaiting: 0,
+            foldable: BTreeSet::new(),
         })
     }
 
     /// Adds rows that arrived under the current watermark. Indices of late ones, which change nothing, are appended to
     /// `late` in order. A row of a window that has fired but is not closed gives an updated result.
+    ///
+    /// # Panics
+    /// If rows must wait: [`awaits_before_rows`](Self::awaits_before_rows).
     pub fn on_rows(&mut self, rows: &KeyedRows, late: &mut Vec<u32>) -> Result<(), WindowError> {
         if rows.is_empty() {
             return Ok(());
         }
+        assert!(
+            !self.awaits_before_rows(),
+            "rows came before the state of a fired window that they may update"
+        );
         if let Some(end) = Division::only_slice(&self.rule, &rows.event_time) {
             self.update(end, rows, Selection::Range(0..rows.len()));
             return Ok(());
@@ -135,13 +148,7 @@ impl WindowOperator {
         let before = std::mem::replace(&mut self.rule.watermark, watermark);
         let due = (Excluded(before.saturating_add(1)), Included(watermark.saturating_add(1)));
         self.pending.extend(self.slices.range(due).map(|(&end, _)| end));
-        // Those that are pending are closed once their results were handed out, and so are all after them.
-        while let Some((&end, _)) = self.slices.first_key_value() {
-            if !self.rule.is_closed(end) || self.pending.front() == Some(&end) {
-                break;
-            }
-            self.close(end);
-        }
+        self.close_passed();
     }
 
     /// Whether [`poll_results`](Self::poll_results) has something to give.
@@ -202,8 +209,8 @@ impl WindowOperator {
             let run: Vec<u32> = rest.iter().take_while(new).map(|&(_, row)| row).collect();
             rest = &rest[run.len()..];
             self.update(end, rows, Selection::Indices(&run));
-            let slice = (end, self.slices[&end].layers());
-            updates.push(self.results.of_keys(&self.aggregates, slice, &rows.keys, &run)?);
+            let layers = self.slices[&end].layers();
+            updates.push(self.results.of_keys(&self.aggregates, (end, &layers), &rows.keys, &run)?);
         }
         let updates = concat_batches(self.results.schema(), &updates);
         self.ready.push_back(updates.expect("results have one schema"));
@@ -212,10 +219,15 @@ impl WindowOperator {
 
     fn fire(&mut self, rows_max: usize) -> Result<Option<RecordBatch>, WindowError> {
         while let Some(&end) = self.pending.front() {
+            let slice =
+                self.slices.get_mut(&end).expect("a slice is there until its results were handed out");
+            if slice.awaiting {
+                return Ok(None);
+            }
             let firing = self.firing.get_or_insert_with(|| {
-                let slice = &self.slices[&end];
                 slice.check_rows(end);
-                OrderedScan::new(slice.layers().to_vec())
+                let nothing = || Progress::whole(&self.key_groups, Emitted::Nothing);
+                Firing::new(slice.layers(), slice.emitted.take().unwrap_or_else(nothing))
             });
             if let Some(chunk) = firing.next_chunk(rows_max) {
                 return self.results.of_chunk(&self.aggregates, end, &chunk).map(Some);
@@ -223,16 +235,27 @@ impl WindowOperator {
             self.firing = None;
             self.pending.pop_front();
             self.fired_windows += 1;
-            if self.rule.is_closed(end) {
-                self.close(end);
-            }
+            self.close_passed();
         }
         Ok(None)
     }
 
+    /// Closes slices that take no more rows. Those that are pending are closed once their results were handed out, and
+    /// so are all after them.
+    fn close_passed(&mut self) {
+        while let Some((&end, _)) = self.slices.first_key_value() {
+            if !self.rule.is_closed(end) || self.pending.front() == Some(&end) {
+                break;
+            }
+            self.close(end);
+        }
+    }
+
     fn close(&mut self, end: i64) {
         let slice = self.slices.remove(&end).expect("a slice is closed once");
-        self.keys_expected = slice.keys();
+        self.foldable.remove(&end);
+        self.awaiting -= usize::from(slice.awaiting);
+        self.keys_expected = slice.delta_keys();
         slice.retire(&mut self.pool);
     }
 }

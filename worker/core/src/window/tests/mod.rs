@@ -3,6 +3,8 @@
 //! Owns: random jobs, and the model that says what they give.
 //! Never: depends on where batches end.
 
+mod restart;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -19,7 +21,7 @@ use crate::watermark::PartitionWatermark;
 
 type Row = (Option<String>, i64, i64);
 /// Key, window start, window end, count, sum, min, max, distinct values.
-type Emitted = (Option<String>, [i64; 7]);
+type Fired = (Option<String>, [i64; 7]);
 
 #[derive(Clone, Debug)]
 struct Job {
@@ -45,9 +47,10 @@ enum Step {
     PollOne,
     PollAll,
     Freeze,
-    FoldOldest,
-    FoldNewest,
-    Abandon,
+    Commit,
+    /// Nobody reads what was frozen any more.
+    Release,
+    Fold(usize),
 }
 
 fn spec(job: &Job) -> WindowSpec {
@@ -85,7 +88,7 @@ fn keyed(rows: &[Row]) -> KeyedRows {
     }
 }
 
-fn emitted(batch: &RecordBatch) -> Vec<Emitted> {
+fn emitted(batch: &RecordBatch) -> Vec<Fired> {
     let keys = batch.column(0).as_string::<i32>();
     let number = |column: usize, row| batch.column(column).as_primitive::<Int64Type>().value(row);
     let key = |row| keys.is_valid(row).then(|| keys.value(row).to_owned());
@@ -100,7 +103,7 @@ fn of_slot(rows: &[Row], slot: u32, parallelism: u32) -> Vec<Row> {
 }
 
 /// What one slot gives, row by row, and its late rows.
-fn model(job: &Job, slot: u32) -> (Vec<Emitted>, Vec<Row>) {
+fn model(job: &Job, slot: u32) -> (Vec<Fired>, Vec<Row>) {
     type Window = BTreeMap<(u16, Vec<u8>), Vec<Row>>;
     let mut windows: BTreeMap<i64, Window> = BTreeMap::new();
     let (mut results, mut late) = (Vec::new(), Vec::new());
@@ -133,7 +136,7 @@ fn model(job: &Job, slot: u32) -> (Vec<Emitted>, Vec<Row>) {
     (results, late)
 }
 
-fn result(job: &Job, end: i64, rows: &[Row]) -> Emitted {
+fn result(job: &Job, end: i64, rows: &[Row]) -> Fired {
     let values = || rows.iter().map(|row| row.1);
     let distinct: BTreeSet<i64> = values().collect();
     let (least, greatest) = (values().min().unwrap_or_default(), values().max().unwrap_or_default());
@@ -145,7 +148,8 @@ fn result(job: &Job, end: i64, rows: &[Row]) -> Emitted {
 
 struct Slot {
     operator: WindowOperator,
-    results: Vec<Emitted>,
+    frozen: Vec<Frozen>,
+    results: Vec<Fired>,
     late: Vec<Row>,
     chunk_rows: usize,
 }
@@ -155,6 +159,7 @@ impl Slot {
         let operator = WindowOperator::new(&spec(job), range_of(slot, job.parallelism));
         Self {
             operator: operator.expect("the job is sound"),
+            frozen: Vec::new(),
             results: Vec::new(),
             late: Vec::new(),
             chunk_rows: schedule.chunk_rows,
@@ -184,13 +189,24 @@ impl Slot {
                 self.poll();
             }
             Step::PollAll => while self.poll() {},
-            Step::Freeze | Step::FoldOldest | Step::FoldNewest | Step::Abandon => {}
+            Step::Freeze => {
+                while self.operator.has_ready() {
+                    self.poll();
+                }
+                self.frozen.push(self.operator.freeze(&[]));
+                self.operator.statuses().iter().for_each(|status| assert_eq!(status.emitted.len(), 1));
+            }
+            Step::Commit => self.operator.on_committed(),
+            Step::Release => self.frozen.clear(),
+            Step::Fold(keys_max) => {
+                self.operator.fold_some(keys_max);
+            }
         }
     }
 }
 
 /// Batches, cut where the watermark says, into one slot.
-fn run(job: &Job, schedule: &Schedule, slot: u32) -> (Vec<Emitted>, Vec<Row>) {
+fn run(job: &Job, schedule: &Schedule, slot: u32) -> (Vec<Fired>, Vec<Row>) {
     let mut out = Slot::new(job, schedule, slot);
     let cuts = CutFinder::new(Tumbling::new(job.size_ms, job.offset_ms), job.lateness_ms);
     let mut watermark = PartitionWatermark::new(job.bound_ms);
@@ -242,9 +258,12 @@ fn schedules() -> impl Strategy<Value = Schedule> {
         Step::PollAll,
         Step::Freeze,
         Step::Freeze,
-        Step::FoldOldest,
-        Step::FoldNewest,
-        Step::Abandon,
+        Step::Commit,
+        Step::Release,
+        Step::Release,
+        Step::Fold(1),
+        Step::Fold(3),
+        Step::Fold(usize::MAX),
     ]);
     (1..130_usize, 1..20_usize, prop::collection::vec(step, 1..40))
         .prop_map(|(batch_rows, chunk_rows, steps)| Schedule { batch_rows, chunk_rows, steps })
@@ -295,14 +314,14 @@ proptest! {
             slots[slot as usize].on_partials(&partials).expect("no overflow");
         }
 
-        let mut found: Vec<Emitted> = slots.iter_mut().flat_map(finish).collect();
+        let mut found: Vec<Fired> = slots.iter_mut().flat_map(finish).collect();
         // Slots divide each window by key group: in the order of windows they are the order of one slot.
         found.sort_by_key(|row| row.1[1]);
         prop_assert_eq!(found, finish(&mut whole));
     }
 }
 
-fn finish(operator: &mut WindowOperator) -> Vec<Emitted> {
+fn finish(operator: &mut WindowOperator) -> Vec<Fired> {
     operator.on_watermark(i64::MAX);
     let mut results = Vec::new();
     while let Some(batch) = operator.poll_results(5).expect("no overflow") {
