@@ -10,7 +10,9 @@ use arrow::compute::take_record_batch;
 use arrow::datatypes::SchemaRef;
 use streamjob_core::barrier::{Alignment, BarrierAligner};
 use streamjob_core::watermark::{Status, WatermarkCombiner};
-use streamjob_core::window::{KeyedRows, Partials, WindowError, WindowOperator, WindowStats};
+use streamjob_core::window::{
+    Frozen, KeyedRows, Partials, RestoredLayer, RestoredSlice, SliceStatus, WindowError, WindowOperator, WindowStats,
+};
 
 /// The window stage of one slot.
 pub struct WindowStage {
@@ -43,6 +45,43 @@ impl WindowStage {
             late: VecDeque::new(),
             scratch: Vec::new(),
         }
+    }
+
+    /// Goes on from a checkpoint, before the first row: with the time that `combiner` has, and these windows.
+    pub fn restore(&mut self, combiner: WatermarkCombiner, slices: Vec<RestoredSlice>) {
+        self.operator.restore(combiner.current(), slices);
+        self.combiner = combiner;
+    }
+
+    /// Adds the old state of a window.
+    pub fn add_restored(&mut self, end: i64, layer: RestoredLayer) {
+        self.operator.add_restored(end, layer);
+    }
+
+    /// Whether rows must wait for old state: they could update a window that has fired.
+    pub fn awaits_before_rows(&self) -> bool {
+        self.operator.awaits_before_rows()
+    }
+
+    /// Whether results of late rows wait, which must be taken before a freeze.
+    pub fn has_ready(&self) -> bool {
+        self.operator.has_ready()
+    }
+
+    /// Gives out all state that is not durable, and what stands about the windows in a checkpoint. Of the windows that
+    /// end at these instants it gives everything.
+    pub fn freeze(&mut self, compact: &[i64]) -> (Frozen, Vec<SliceStatus>) {
+        (self.operator.freeze(compact), self.operator.statuses())
+    }
+
+    /// What the last freeze gave is durable.
+    pub fn on_committed(&mut self) {
+        self.operator.on_committed();
+    }
+
+    /// Merges some durable state into what lies below it; whether there is more to do.
+    pub fn fold_some(&mut self, keys_max: usize) -> bool {
+        self.operator.fold_some(keys_max)
     }
 
     /// Aggregates rows; late ones are counted and kept for [`Self::take_late`].

@@ -62,14 +62,6 @@ impl Encoder {
         Ok(Self { kinds, format })
     }
 
-    /// How files in this format end.
-    pub fn extension(&self) -> &'static str {
-        match self.format {
-            Format::Json(_) => "jsonl",
-            Format::Csv(_) => "csv",
-        }
-    }
-
     /// What comes before the first row of a file.
     pub fn begin(&self, out: &mut TextBuffer) {
         match &self.format {

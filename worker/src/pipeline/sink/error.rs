@@ -40,6 +40,12 @@ pub enum SinkError {
     /// Standard output cannot be written.
     #[error("cannot write standard output: {0}")]
     Stdout(#[source] io::Error),
+    /// A checkpoint with output for a target that the job does not have.
+    #[error("the checkpoint holds output for `{name}`, which the manifest no longer has: run the old manifest once more")]
+    Target {
+        /// The target.
+        name: String,
+    },
     /// The schema has a type without a text form.
     #[error(transparent)]
     Encode(#[from] EncodeError),
@@ -50,7 +56,7 @@ impl SinkError {
     pub fn is_clean_stop(&self) -> bool {
         match self {
             Self::ReaderGone => true,
-            Self::Io { .. } | Self::ForeignFolder { .. } | Self::Stdout(_) | Self::Encode(_) => false,
+            Self::Io { .. } | Self::ForeignFolder { .. } | Self::Stdout(_) | Self::Target { .. } | Self::Encode(_) => false,
         }
     }
 

@@ -1,46 +1,45 @@
-//! A file for each epoch that has rows, which appears whole or not at all.
+//! Publishing into folders: a file for each epoch, slot and target, which appears whole or not at all.
 //!
 //! Owns: the hidden temporary file, its sync, and its final name.
-//! Never: holds a whole file in memory, or makes a slot wait for the disk.
+//! Never: holds a whole file in memory, or publishes what no committed epoch holds; the caller answers for that.
 
-use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use arrow::array::RecordBatch;
+use streamjob_checkpoint::fail_point;
 
-use super::folder::part_name;
-use super::{PublishedFile, Sink, SinkError, Writer};
-use crate::pipeline::encode::{Encoder, TextBuffer};
+use super::folder::{part_name, sync_folder};
+use super::{PublishedFile, SinkError, Target};
 
-/// Text that is gathered before it is handed to the system.
-const BUFFER_BYTES: usize = 256 * 1024;
-
-/// Writes rows into a folder: one file for each epoch that has some.
-#[derive(Debug)]
-pub struct FilesSink {
-    folder: PathBuf,
-    writer: Writer,
-    encoder: Encoder,
-    buffer: TextBuffer,
-    /// How many temporary files there have been.
-    parts: u64,
-    open: Option<Part>,
+/// A folder that a target's files appear in.
+#[derive(Clone, Debug)]
+pub struct Folder {
+    /// Where it is.
+    pub path: PathBuf,
+    /// How its files end.
+    pub extension: &'static str,
 }
 
-/// The file that a barrier has ended: complete, but hidden and perhaps not on the disk yet.
-///
-/// It can be sent to the thread that publishes. Dropped before that, it leaves nothing behind.
-#[derive(Debug)]
-pub struct SealedFile {
-    file: File,
-    temporary: Temporary,
-    target: PathBuf,
-    published: PublishedFile,
+/// Publishes epochs into folders.
+#[derive(Clone, Debug)]
+pub struct FilePublisher {
+    folders: BTreeMap<Target, Folder>,
+    writer: String,
 }
 
-/// The file of the epoch under way.
+/// An epoch that is being published. Dropped before its end, it leaves at most some of its files under their final
+/// names, and publishing it again replaces each by itself.
+#[derive(Debug)]
+pub struct Publication<'a> {
+    publisher: &'a FilePublisher,
+    lineage: String,
+    epoch: u64,
+    parts: BTreeMap<(Target, u32), Part>,
+}
+
+/// A file that is being written.
 #[derive(Debug)]
 struct Part {
     file: File,
@@ -53,95 +52,82 @@ struct Part {
 #[derive(Debug)]
 struct Temporary {
     path: PathBuf,
-    renamed: Cell<bool>,
+    renamed: bool,
 }
 
-impl FilesSink {
-    /// A sink that writes into a folder that this run has claimed.
-    pub fn new(folder: &Path, encoder: Encoder, writer: &Writer) -> Self {
-        Self {
-            folder: folder.to_owned(),
-            writer: writer.clone(),
-            encoder,
-            buffer: TextBuffer::with_capacity(0),
-            parts: 0,
-            open: None,
-        }
+impl FilePublisher {
+    /// A publisher into folders that were claimed; `writer` tells the temporary files of two processes apart.
+    pub fn new(folders: BTreeMap<Target, Folder>, writer: String) -> Self {
+        Self { folders, writer }
     }
 
-    /// Begins the file of this epoch.
-    fn begin(&mut self) -> Result<Part, SinkError> {
-        let path = self.folder.join(part_name(&self.writer, self.parts, self.encoder.extension()));
-        let file = File::create_new(&path).map_err(SinkError::io("create", &path))?;
-        self.parts += 1;
-        self.encoder.begin(&mut self.buffer);
-        let temporary = Temporary { path, renamed: Cell::new(false) };
-        Ok(Part { file, temporary, rows: 0, bytes: 0 })
-    }
-
-    fn final_name(&self, epoch: u64) -> String {
-        let Writer { run, slot } = &self.writer;
-        format!("{run}-{epoch}-{slot}.{}", self.encoder.extension())
+    /// Begins to publish an epoch of a lineage.
+    pub fn begin(&self, lineage: String, epoch: u64) -> Publication<'_> {
+        Publication { publisher: self, lineage, epoch, parts: BTreeMap::new() }
     }
 }
 
-impl Sink for FilesSink {
-    fn write(&mut self, rows: &RecordBatch) -> Result<(), SinkError> {
-        if rows.num_rows() == 0 {
-            return Ok(());
-        }
-        if self.open.is_none() {
-            self.open = Some(self.begin()?);
-        }
-        let part = self.open.as_mut().expect("begun in the line above");
-        part.rows += rows.num_rows() as u64;
-        self.encoder.encode(rows, &mut self.buffer, |text| {
-            if text.len() < BUFFER_BYTES { Ok(()) } else { part.flush(text) }
-        })
+impl Publication<'_> {
+    /// Appends to the file of a target and slot.
+    ///
+    /// # Panics
+    /// If the target is not one of the publisher's folders.
+    pub fn write(&mut self, target: Target, slot: u32, rows: u64, text: &[u8]) -> Result<(), SinkError> {
+        let part = match self.parts.entry((target, slot)) {
+            std::collections::btree_map::Entry::Occupied(part) => part.into_mut(),
+            std::collections::btree_map::Entry::Vacant(vacant) => {
+                let folder = &self.publisher.folders[&target];
+                let name = part_name(&self.lineage, &self.publisher.writer, (self.epoch, slot));
+                vacant.insert(Part::create(folder.path.join(name))?)
+            }
+        };
+        part.file.write_all(text).map_err(SinkError::io("write", &part.temporary.path))?;
+        part.rows += rows;
+        part.bytes += text.len() as u64;
+        Ok(())
     }
 
-    fn on_barrier(&mut self, epoch: u64) -> Result<Option<SealedFile>, SinkError> {
-        let Some(mut part) = self.open.take() else { return Ok(None) };
-        part.flush(&mut self.buffer)?;
-        let Part { file, temporary, rows, bytes } = part;
-        let name = self.final_name(epoch);
-        let target = self.folder.join(&name);
-        Ok(Some(SealedFile { file, temporary, target, published: PublishedFile { name, rows, bytes } }))
-    }
-}
-
-impl SealedFile {
-    /// Makes the file appear under its final name once all of it is on the disk; waits for that. Doing it again
-    /// changes nothing. The name itself is durable after [`write_epoch_manifest`](super::write_epoch_manifest).
-    pub fn publish(&self) -> Result<PublishedFile, SinkError> {
-        if !self.temporary.renamed.get() {
-            self.file.sync_all().map_err(SinkError::io("sync", &self.temporary.path))?;
-            self.temporary.rename(&self.target)?;
+    /// Makes all files appear under their final names, each once all of it is on the disk; waits for that. The names
+    /// themselves are durable after it, too.
+    pub fn finish(self) -> Result<Vec<(Target, PublishedFile)>, SinkError> {
+        let Self { publisher, lineage, epoch, parts } = self;
+        let mut published = Vec::new();
+        for ((target, slot), mut part) in parts {
+            let Folder { path, extension } = &publisher.folders[&target];
+            let name = format!("{lineage}-{epoch}-{slot}.{extension}");
+            fail_point::hit("publish.sync.before");
+            part.file.sync_all().map_err(SinkError::io("sync", &part.temporary.path))?;
+            fail_point::hit("publish.rename.before");
+            part.temporary.rename(&path.join(&name))?;
+            fail_point::hit("publish.rename.after");
+            published.push((target, PublishedFile { name, rows: part.rows, bytes: part.bytes }));
         }
-        Ok(self.published.clone())
+        let mut folders: Vec<&Path> =
+            published.iter().map(|(target, _)| &*publisher.folders[target].path).collect();
+        folders.dedup();
+        folders.into_iter().try_for_each(sync_folder)?;
+        Ok(published)
     }
 }
 
 impl Part {
-    fn flush(&mut self, text: &mut TextBuffer) -> Result<(), SinkError> {
-        self.file.write_all(text.as_bytes()).map_err(SinkError::io("write", &self.temporary.path))?;
-        self.bytes += text.len() as u64;
-        text.clear();
-        Ok(())
+    fn create(path: PathBuf) -> Result<Self, SinkError> {
+        let file = File::create(&path).map_err(SinkError::io("create", &path))?;
+        Ok(Self { file, temporary: Temporary { path, renamed: false }, rows: 0, bytes: 0 })
     }
 }
 
 impl Temporary {
-    fn rename(&self, to: &Path) -> Result<(), SinkError> {
+    fn rename(&mut self, to: &Path) -> Result<(), SinkError> {
         fs::rename(&self.path, to).map_err(SinkError::io("rename", &self.path))?;
-        self.renamed.set(true);
+        self.renamed = true;
         Ok(())
     }
 }
 
 impl Drop for Temporary {
     fn drop(&mut self) {
-        if !self.renamed.get()
+        if !self.renamed
             && let Err(error) = fs::remove_file(&self.path)
         {
             tracing::warn!(path = %self.path.display(), %error, "left a hidden temporary file behind");

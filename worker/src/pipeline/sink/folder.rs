@@ -9,7 +9,9 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::{PublishedFile, SinkError, Writer};
+use streamjob_checkpoint::fail_point;
+
+use super::{PublishedFile, SinkError};
 
 const PART_SUFFIX: &str = ".part";
 
@@ -62,7 +64,7 @@ pub fn claim_folder(folder: &Path, run: &str) -> Result<(), SinkError> {
 }
 
 /// Says that an epoch is complete: writes `_epoch-<n>.json`, which names its files. To be called once all slots
-/// have published. An epoch without files gets none. Writing it again changes nothing.
+/// have published, so that a manifest that is there after a crash names files that are there. An epoch without files gets none. Writing it again changes nothing.
 pub fn write_epoch_manifest(
     folder: &Path,
     run: &str,
@@ -72,25 +74,26 @@ pub fn write_epoch_manifest(
     if files.is_empty() {
         return Ok(());
     }
-    // Names first: a manifest that is there after a crash names files that are there.
-    sync_folder(folder)?;
     let rows = files.iter().map(|file| file.rows).sum();
     let manifest = EpochManifest { run, epoch, rows, files };
     let mut text = serde_json::to_vec_pretty(&manifest).expect("names and numbers are JSON");
     text.push(b'\n');
     let part = folder.join(format!(".{run}-epoch-{epoch}.json{PART_SUFFIX}"));
+    fail_point::hit("publish.manifest.before");
     write_synced(&part, &text)?;
     fs::rename(&part, folder.join(format!("_epoch-{epoch}.json"))).map_err(SinkError::io("rename", &part))?;
-    sync_folder(folder)
+    sync_folder(folder)?;
+    fail_point::hit("publish.manifest.after");
+    Ok(())
 }
 
-/// The name of a slot's nth temporary file.
-pub(super) fn part_name(writer: &Writer, part: u64, extension: &str) -> String {
-    format!(".{}-{}-{part}.{extension}{PART_SUFFIX}", writer.run, writer.slot)
+/// The name of the temporary file of an epoch and slot, as this writer calls it.
+pub(super) fn part_name(run: &str, writer: &str, (epoch, slot): (u64, u32)) -> String {
+    format!(".{run}-{writer}-{epoch}-{slot}{PART_SUFFIX}")
 }
 
 /// Makes names in the folder durable.
-fn sync_folder(folder: &Path) -> Result<(), SinkError> {
+pub(super) fn sync_folder(folder: &Path) -> Result<(), SinkError> {
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(SinkError::io("sync folder", folder))
 }
 

@@ -7,7 +7,7 @@ use std::io::{self, Write};
 
 use arrow::array::RecordBatch;
 
-use super::{SealedFile, Sink, SinkError};
+use super::{Sink, SinkError};
 use crate::pipeline::encode::{Encoder, TextBuffer};
 
 /// Lines that are printed at once, under one lock.
@@ -49,9 +49,7 @@ impl<W: Write + Send> Sink for LinesSink<W> {
         print(stream, &mut self.buffer)
     }
 
-    fn on_barrier(&mut self, _epoch: u64) -> Result<Option<SealedFile>, SinkError> {
-        Ok(None)
-    }
+    fn on_barrier(&mut self) {}
 }
 
 fn print(stream: &mut impl Write, text: &mut TextBuffer) -> Result<(), SinkError> {

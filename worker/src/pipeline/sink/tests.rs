@@ -6,8 +6,8 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Write};
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 
 use arrow::array::{ArrayRef, Int64Array, RecordBatch};
 use streamjob_plan::FormatPlan;
@@ -24,12 +24,26 @@ fn rows(numbers: impl IntoIterator<Item = i64>) -> RecordBatch {
     RecordBatch::try_from_iter([("n", Arc::new(numbers) as ArrayRef)]).expect("one column")
 }
 
-fn writer(slot: u32) -> Writer {
-    Writer { run: RUN.to_owned(), slot }
+/// Chunks that a sink has handed on.
+#[derive(Clone, Default)]
+struct Chunks(Arc<Mutex<Vec<Chunk>>>);
+
+impl Outbox for Chunks {
+    fn push(&mut self, chunk: Chunk) {
+        self.0.lock().expect("one thread").push(chunk);
+    }
 }
 
-fn sink(folder: &Path, format: &FormatPlan, slot: u32) -> FilesSink {
-    open_files(folder, format, &rows([]).schema(), &writer(slot)).expect("numbers can be written")
+impl Chunks {
+    fn take(&self) -> Vec<Chunk> {
+        std::mem::take(&mut self.0.lock().expect("one thread"))
+    }
+}
+
+fn sink(format: &FormatPlan) -> (OutboxSink, Chunks) {
+    let chunks = Chunks::default();
+    let encoder = Encoder::new(&rows([]).schema(), format).expect("numbers can be written");
+    (OutboxSink::new(Target::Results, encoder, Box::new(chunks.clone())), chunks)
 }
 
 fn csv() -> FormatPlan {
@@ -40,6 +54,23 @@ fn claimed() -> TempDir {
     let folder = tempfile::tempdir().expect("a temporary folder");
     claim_folder(folder.path(), RUN).expect("an empty folder can be claimed");
     folder
+}
+
+fn publisher(folder: &Path, format: &FormatPlan) -> FilePublisher {
+    let folder = Folder { path: folder.to_owned(), extension: extension(format) };
+    let targets = [Target::Results, Target::DeadLetters].map(|target| (target, folder.clone()));
+    FilePublisher::new(targets.into(), "w1".to_owned())
+}
+
+fn write(publication: &mut Publication<'_>, slot: u32, chunks: &[Chunk]) -> Result<(), SinkError> {
+    chunks.iter().try_for_each(|chunk| publication.write(chunk.target, slot, chunk.rows, &chunk.bytes))
+}
+
+/// Publishes these chunks of a slot as an epoch, without its manifest.
+fn publish(publisher: &FilePublisher, epoch: u64, slot: u32, chunks: &[Chunk]) -> Vec<PublishedFile> {
+    let mut publication = publisher.begin(RUN.to_owned(), epoch);
+    write(&mut publication, slot, chunks).expect("written");
+    publication.finish().expect("published").into_iter().map(|(_, file)| file).collect()
 }
 
 /// All files of a folder with their text.
@@ -61,16 +92,19 @@ fn names(folder: &Path) -> Vec<String> {
 #[test]
 fn an_epoch_with_rows_becomes_one_whole_file_and_a_manifest() {
     let folder = claimed();
-    let mut sink = sink(folder.path(), &csv(), 3);
+    let (mut sink, chunks) = sink(&csv());
+    let publisher = publisher(folder.path(), &csv());
 
     sink.write(&rows([1, 2])).expect("written");
     sink.write(&rows([3])).expect("written");
+    sink.on_barrier();
+    let mut publication = publisher.begin(RUN.to_owned(), 7);
+    write(&mut publication, 3, &chunks.take()).expect("written");
     let hidden = names(folder.path());
-    let sealed = sink.on_barrier(7).expect("sealed").expect("there are rows");
-    let published = sealed.publish().expect("published");
+    let published = publication.finish().expect("published").remove(0).1;
     write_epoch_manifest(folder.path(), RUN, 7, std::slice::from_ref(&published)).expect("written");
 
-    assert!(hidden.iter().all(|name| name.starts_with('.')), "{hidden:?}");
+    assert!(!hidden.is_empty() && hidden.iter().all(|name| name.starts_with('.')), "{hidden:?}");
     let name = format!("{RUN}-7-3.csv");
     assert_eq!(published, PublishedFile { name: name.clone(), rows: 3, bytes: 8 });
     let files = files(folder.path());
@@ -86,77 +120,74 @@ fn an_epoch_with_rows_becomes_one_whole_file_and_a_manifest() {
 #[test]
 fn an_epoch_without_rows_leaves_no_file() {
     let folder = claimed();
-    let mut sink = sink(folder.path(), &csv(), 0);
+    let (mut sink, chunks) = sink(&csv());
 
     sink.write(&rows([])).expect("nothing to write");
-    let sealed = sink.on_barrier(1).expect("sealed");
+    sink.on_barrier();
     write_epoch_manifest(folder.path(), RUN, 1, &[]).expect("nothing to write");
 
-    assert!(sealed.is_none());
+    assert!(chunks.take().is_empty());
     assert!(names(folder.path()).is_empty());
 }
 
 #[test]
 fn rows_after_a_barrier_belong_to_the_next_epoch() {
-    let folder = claimed();
-    let mut sink = sink(folder.path(), &FormatPlan::Json, 0);
+    let (mut sink, chunks) = sink(&csv());
 
     sink.write(&rows([1])).expect("written");
-    let first = sink.on_barrier(1).expect("sealed").expect("there are rows");
+    sink.on_barrier();
+    let first = chunks.take();
     sink.write(&rows([2])).expect("written");
-    let second = sink.on_barrier(2).expect("sealed").expect("there are rows");
-    second.publish().expect("published");
-    first.publish().expect("published");
+    sink.on_barrier();
+    let second = chunks.take();
 
-    let expected = [(format!("{RUN}-1-0.jsonl"), "{\"n\":1}\n"), (format!("{RUN}-2-0.jsonl"), "{\"n\":2}\n")];
-    assert_eq!(files(folder.path()), expected.map(|(name, text)| (name, text.to_owned())).into());
+    let text = |text: &str| vec![Chunk { target: Target::Results, rows: 1, bytes: text.into() }];
+    assert_eq!((first, second), (text("n\n1\n"), text("n\n2\n")));
 }
 
 #[test]
-fn a_sink_dropped_before_the_barrier_or_before_publishing_leaves_nothing() {
+fn a_publication_dropped_before_its_end_leaves_nothing() {
     let folder = claimed();
-    let mut sink = sink(folder.path(), &FormatPlan::Json, 0);
-    sink.write(&rows([1])).expect("written");
-    let sealed = sink.on_barrier(1).expect("sealed");
-    sink.write(&rows([2])).expect("written");
+    let publisher = publisher(folder.path(), &FormatPlan::Json);
+    let mut publication = publisher.begin(RUN.to_owned(), 1);
+    publication.write(Target::Results, 0, 1, b"{}\n").expect("written");
     let before = names(folder.path()).len();
 
-    drop(sink);
-    drop(sealed);
+    drop(publication);
 
-    assert_eq!((before, names(folder.path())), (2, Vec::new()));
+    assert_eq!((before, names(folder.path())), (1, Vec::new()));
 }
 
 #[test]
 fn publishing_again_changes_nothing() {
     let folder = claimed();
-    let mut sink = sink(folder.path(), &FormatPlan::Json, 0);
-    sink.write(&rows([1])).expect("written");
-    let sealed = sink.on_barrier(1).expect("sealed").expect("there are rows");
-    let first = sealed.publish().expect("published");
-    write_epoch_manifest(folder.path(), RUN, 1, std::slice::from_ref(&first)).expect("written");
+    let publisher = publisher(folder.path(), &FormatPlan::Json);
+    let chunks = [Chunk { target: Target::Results, rows: 1, bytes: b"{\"n\":1}\n".into() }];
+    let first = publish(&publisher, 1, 0, &chunks);
+    write_epoch_manifest(folder.path(), RUN, 1, &first).expect("written");
     let before = files(folder.path());
 
-    let again = sealed.publish().expect("published");
-    write_epoch_manifest(folder.path(), RUN, 1, std::slice::from_ref(&again)).expect("written");
-    drop(sealed);
+    let again = publish(&publisher, 1, 0, &chunks);
+    write_epoch_manifest(folder.path(), RUN, 1, &again).expect("written");
 
     assert_eq!((again, files(folder.path())), (first, before));
 }
 
 #[test]
-fn a_file_larger_than_the_buffer_is_written_in_pieces() {
+fn many_rows_travel_in_chunks_and_become_one_file() {
     let folder = claimed();
-    let mut sink = sink(folder.path(), &FormatPlan::Json, 0);
+    let (mut sink, chunks) = sink(&FormatPlan::Json);
 
     for batch in 0..20 {
         sink.write(&rows(batch * 5_000..(batch + 1) * 5_000)).expect("written");
     }
-    let published = sink.on_barrier(1).expect("sealed").expect("rows").publish().expect("published");
+    sink.on_barrier();
+    let chunks = chunks.take();
+    let published = publish(&publisher(folder.path(), &FormatPlan::Json), 1, 0, &chunks).remove(0);
 
     let text = &files(folder.path())[&published.name];
     let expected: String = (0..100_000).map(|n| format!("{{\"n\":{n}}}\n")).collect();
-    assert!(*text == expected, "the rows are complete and in order");
+    assert!(chunks.len() > 2 && *text == expected, "the rows are complete and in order");
     assert_eq!((published.rows, published.bytes), (100_000, expected.len() as u64));
 }
 
@@ -166,7 +197,7 @@ fn a_folder_with_output_of_another_run_is_refused_and_left_as_it_is() {
         format!("{OTHER_RUN}-1-0.jsonl"),
         format!("{OTHER_RUN}-1-0.csv"),
         "_epoch-1.json".to_owned(),
-        format!(".{OTHER_RUN}-0-0.jsonl.part"),
+        format!(".{OTHER_RUN}-w0-0-0.part"),
         "notes.csv".to_owned(),
     ];
     for file in foreign {
@@ -185,13 +216,12 @@ fn a_folder_with_output_of_another_run_is_refused_and_left_as_it_is() {
 }
 
 #[test]
-fn claiming_again_removes_what_this_run_left_unfinished_and_nothing_else() {
+fn claiming_again_removes_what_was_left_unfinished_and_nothing_else() {
     let folder = claimed();
-    let mut sink = sink(folder.path(), &FormatPlan::Json, 0);
-    sink.write(&rows([1])).expect("written");
-    let published = sink.on_barrier(1).expect("sealed").expect("rows").publish().expect("published");
-    write_epoch_manifest(folder.path(), RUN, 1, &[published]).expect("written");
-    fs::write(folder.path().join(format!(".{RUN}-0-1.jsonl.part")), "{\"n\"").expect("written");
+    let chunks = [Chunk { target: Target::Results, rows: 1, bytes: b"{\"n\":1}\n".into() }];
+    let published = publish(&publisher(folder.path(), &FormatPlan::Json), 1, 0, &chunks);
+    write_epoch_manifest(folder.path(), RUN, 1, &published).expect("written");
+    fs::write(folder.path().join(format!(".{RUN}-w0-2-0.part")), "{\"n\"").expect("written");
     fs::write(folder.path().join(".gitkeep"), "").expect("written");
 
     claim_folder(folder.path(), RUN).expect("the folder is ours");
@@ -248,11 +278,13 @@ impl Drop for SmallDisk {
 fn a_full_disk_is_reported_and_leaves_no_partial_file() {
     let Some(disk) = SmallDisk::mount("size=64k") else { return };
     claim_folder(&disk.path(), RUN).expect("an empty folder can be claimed");
-    let mut sink = sink(&disk.path(), &FormatPlan::Json, 0);
+    let path = disk.path();
+    let publisher = publisher(&path, &FormatPlan::Json);
+    let mut publication = publisher.begin(RUN.to_owned(), 1);
 
-    let written = (0..100).try_for_each(|_| sink.write(&rows(0..5_000)));
+    let written = (0..100).try_for_each(|_| publication.write(Target::Results, 0, 1, &[b'x'; 5_000]));
     let error = written.expect_err("64 KiB are not enough").to_string();
-    drop(sink);
+    drop(publication);
 
     assert!(error.contains("cannot write ") && error.contains("No space left on device"), "{error}");
     assert!(error.ends_with("free some space there or choose another `url`, then run again"), "{error}");
@@ -271,19 +303,20 @@ fn a_read_only_folder_is_refused_before_the_first_row() {
 
 #[test]
 fn dead_letters_hold_the_raw_bytes_in_base64() {
-    let folder = claimed();
-    let mut sink = open_dead_letters(folder.path(), &writer(1));
+    let chunks = Chunks::default();
+    let mut sink = open_dead_letters(Box::new(chunks.clone()));
     let file =
         DeadLetter { raw: b"\xff{", cause: "not UTF-8", source: "a.jsonl", position: 4, line: Some(5) };
     let generated =
         DeadLetter { raw: b"", cause: "event time is null", source: "generator-0", line: None, ..file };
 
     sink.write(&dead_letter_rows(&[file, generated])).expect("written");
-    let published = sink.on_barrier(2).expect("sealed").expect("rows").publish().expect("published");
+    sink.on_barrier();
 
     let expected = "{\"raw\":\"/3s=\",\"cause\":\"not UTF-8\",\"source\":\"a.jsonl\",\"position\":4,\"line\":5}\n\
         {\"raw\":\"\",\"cause\":\"event time is null\",\"source\":\"generator-0\",\"position\":4,\"line\":null}\n";
-    assert_eq!(files(folder.path())[&published.name], expected);
+    let expected = Chunk { target: Target::DeadLetters, rows: 2, bytes: expected.into() };
+    assert_eq!(chunks.take(), [expected]);
 }
 
 /// A pipe that remembers each write and closes after some of them.
@@ -314,10 +347,9 @@ fn each_batch_is_printed_at_once_in_whole_lines() {
 
     sink.write(&rows([1, 2])).expect("printed");
     sink.write(&rows(0..50_000)).expect("printed");
-    let sealed = sink.on_barrier(1).expect("nothing to seal");
+    sink.on_barrier();
     drop(sink);
 
-    assert!(sealed.is_none());
     assert_eq!(pipe.writes[..2], [b"n\n".to_vec(), b"1\n2\n".to_vec()]);
     assert!(pipe.writes.len() > 3 && pipe.writes.iter().all(|write| write.ends_with(b"\n")));
 }
