@@ -7,6 +7,7 @@
 
 pub mod admin;
 pub mod cli;
+pub mod durability;
 pub mod metrics;
 pub mod pipeline;
 pub mod progress;

@@ -1,0 +1,146 @@
+//! Brings old state back while the job already runs.
+//!
+//! Owns: the check that every object of a checkpoint is there, and the building of old states' tables.
+//! Never: touches a running slot's state: a slot takes a finished table when it gets to it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use futures::StreamExt;
+use futures::stream;
+use streamjob_checkpoint::bundle::BundleReader;
+use streamjob_checkpoint::checkpoint::Object;
+use streamjob_checkpoint::fail_point;
+use streamjob_checkpoint::store::StateStore;
+use streamjob_checkpoint::transition::{SliceStart, SlotStart};
+use streamjob_core::window::{LayerBuilder, RestoredLayer, WindowSpec};
+use tokio::runtime::Handle;
+
+use super::snapshot::StateLayout;
+use super::with_causes;
+
+/// How many objects are asked after at once.
+const CHECKS_AT_ONCE: usize = 16;
+
+/// What the restore says.
+#[derive(Debug)]
+pub enum Restored {
+    /// Every object that the checkpoint names is there and as long as it should be.
+    Checked,
+    /// The old state of one window of one slot.
+    Layer {
+        /// Whose.
+        slot: u32,
+        /// The window's end.
+        end_ms: i64,
+        /// Its states.
+        layer: Box<RestoredLayer>,
+    },
+    /// All is back.
+    Done,
+    /// It cannot be brought back.
+    Failed {
+        /// Why, naming the object.
+        cause: String,
+    },
+}
+
+/// Reads old state, on a thread of its own.
+pub struct Restorer {
+    /// Where objects are.
+    pub store: StateStore,
+    /// How states are laid out.
+    pub layout: StateLayout,
+    /// What the windows are.
+    pub spec: WindowSpec,
+    /// What the checkpoint names.
+    pub objects: Vec<Object>,
+    /// What the store's calls run on.
+    pub runtime: Handle,
+    /// The worker ends: nobody waits for old state any more.
+    pub leaving: Arc<AtomicBool>,
+}
+
+impl Restorer {
+    /// Checks the objects, then brings back the windows in the order of their ends, those that fire first first.
+    pub fn run(self, starts: &[SlotStart], mut say: impl FnMut(Restored)) {
+        fail_point::hit("restore.check.before");
+        if let Err(cause) = self.runtime.block_on(self.check()) {
+            return say(Restored::Failed { cause });
+        }
+        say(Restored::Checked);
+        let windows = |start: &SlotStart| start.slices.iter().map(|slice| slice.end_ms).collect::<Vec<_>>();
+        let mut ends: Vec<i64> = starts.iter().flat_map(windows).collect();
+        ends.sort_unstable();
+        ends.dedup();
+        let reader = BundleReader::new(self.store.clone());
+        for end_ms in ends {
+            for start in starts {
+                if self.leaving.load(Ordering::Relaxed) {
+                    return;
+                }
+                let Some(slice) = start.slices.iter().find(|slice| slice.end_ms == end_ms) else { continue };
+                match self.layer(&reader, start, slice) {
+                    Ok(layer) => say(Restored::Layer { slot: start.slot, end_ms, layer: Box::new(layer) }),
+                    Err(cause) => return say(Restored::Failed { cause }),
+                }
+                fail_point::hit("restore.layer.after");
+            }
+        }
+        say(Restored::Done);
+        fail_point::hit("restore.done");
+    }
+
+    async fn check(&self) -> Result<(), String> {
+        let sizes = stream::iter(&self.objects)
+            .map(async |object| (object, self.store.size(&object.name).await))
+            .buffer_unordered(CHECKS_AT_ONCE);
+        let mut sizes = std::pin::pin!(sizes);
+        while let Some((object, size)) = sizes.next().await {
+            match size {
+                Err(error) => return Err(with_causes(&error)),
+                Ok(Some(bytes)) if bytes == object.bytes => {}
+                Ok(found) => return Err(not_as_named(object, found)),
+            }
+        }
+        Ok(())
+    }
+
+    fn layer(
+        &self,
+        reader: &BundleReader,
+        start: &SlotStart,
+        slice: &SliceStart,
+    ) -> Result<RestoredLayer, String> {
+        let builder = LayerBuilder::new(&self.spec, start.groups.range());
+        let mut builder = builder.map_err(|error| with_causes(&error))?;
+        for block in &slice.blocks {
+            fail_point::hit("restore.block.before");
+            let read = self.runtime.block_on(reader.read_block(block));
+            for rows in read.map_err(|error| with_causes(&error))? {
+                if !self.layout.fits(&rows.keys, &rows.states) {
+                    return Err(format!(
+                        "{} holds other columns than the job's state; go on from a checkpoint of this job",
+                        block.object
+                    ));
+                }
+                builder.add(&rows.keys, &rows.states, block.groups.range());
+            }
+        }
+        Ok(builder.finish(slice.input_rows))
+    }
+}
+
+fn not_as_named(object: &Object, found: Option<u64>) -> String {
+    let Object { name, bytes, .. } = object;
+    match found {
+        None => format!(
+            "{name} is missing, which the checkpoint needs ({bytes} bytes); put it back, or go on from another \
+             checkpoint with `streamjob run --from` (`streamjob checkpoints list` shows them)"
+        ),
+        Some(found) => format!(
+            "{name} has {found} bytes in place of {bytes}: it is damaged; put it back, or go on from another \
+             checkpoint with `streamjob run --from` (`streamjob checkpoints list` shows them)"
+        ),
+    }
+}

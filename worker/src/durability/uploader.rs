@@ -1,0 +1,212 @@
+//! Encodes and uploads the snapshots of a worker's slots, beside processing.
+//!
+//! Owns: the state object of the epoch under way, and outboxes that no committed epoch has named.
+//! Never: drops a snapshot's data for good: what is not committed is frozen again, or named again.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::Receiver;
+use streamjob_checkpoint::bundle::{NewBlock, StateWriter};
+use streamjob_checkpoint::checkpoint::{BlockKind, Object, OutboxObject, SlotReport, WorkerReport};
+use streamjob_checkpoint::fail_point;
+use streamjob_checkpoint::ids::Epoch;
+use streamjob_checkpoint::planted::{self, Bug};
+use streamjob_checkpoint::store::StateStore;
+use streamjob_core::window::{FrozenKind, FrozenSlice};
+use tokio::runtime::Handle;
+
+use super::outbox::Sealed;
+use super::snapshot::{SlotSnapshot, StateLayout, state_rows};
+use super::{ObjectWriterId, with_causes};
+
+/// Keys that are encoded as one record batch.
+const BATCH_KEYS: usize = 32_768;
+
+/// What the uploader is told.
+pub enum Work {
+    /// A slot's part of an epoch.
+    Snapshot(Box<SlotSnapshot>),
+    /// The outbox of an epoch.
+    Outbox(Epoch, Sealed),
+    /// An epoch is committed: what it names is remembered by the log.
+    Committed(Epoch),
+}
+
+/// What the uploader says.
+#[derive(Debug)]
+pub enum Done {
+    /// All of the worker's part of an epoch is in the store.
+    Acknowledged {
+        /// Which.
+        epoch: Epoch,
+        /// What there is.
+        report: Box<WorkerReport>,
+        /// How long its steps took.
+        times: UploadTimes,
+    },
+    /// It is not, and all of its data will be in the next.
+    UploadFailed {
+        /// Which.
+        epoch: Epoch,
+        /// Why.
+        cause: String,
+    },
+    /// Output cannot be written: the job cannot go on.
+    OutboxFailed {
+        /// Why.
+        cause: String,
+    },
+}
+
+/// How long the steps of a checkpoint took.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct UploadTimes {
+    /// The slowest slot, from the barrier's start until it had come through all channels.
+    pub align: Duration,
+    /// Encoding states and handing them to the store.
+    pub encode: Duration,
+    /// Until the store had made them durable.
+    pub upload: Duration,
+}
+
+/// Uploads snapshots, on a thread of its own.
+pub struct Uploader {
+    /// How many slots an epoch needs.
+    pub slots: usize,
+    /// Where objects go.
+    pub store: StateStore,
+    /// Who writes them.
+    pub id: ObjectWriterId,
+    /// How states are laid out.
+    pub layout: StateLayout,
+    /// What the store's calls run on.
+    pub runtime: Handle,
+}
+
+/// The epoch under way.
+#[derive(Default)]
+struct Open {
+    writer: Option<StateWriter>,
+    reports: BTreeMap<u32, SlotReport>,
+    outbox: bool,
+    times: UploadTimes,
+    failed: Option<String>,
+}
+
+impl Uploader {
+    /// Runs until the senders of `work` are gone.
+    pub fn run(self, work: &Receiver<Work>, mut say: impl FnMut(Done)) {
+        let mut open = Open::default();
+        let mut outboxes: Vec<(Epoch, Object, OutboxObject)> = Vec::new();
+        while let Ok(item) = work.recv() {
+            let epoch = match item {
+                Work::Snapshot(snapshot) => {
+                    let epoch = snapshot.epoch;
+                    self.encode(*snapshot, &mut open);
+                    epoch
+                }
+                Work::Outbox(_, Err(cause)) => {
+                    say(Done::OutboxFailed { cause });
+                    return;
+                }
+                Work::Outbox(epoch, Ok(sealed)) => {
+                    outboxes.extend(sealed.map(|(object, outbox)| (epoch, object, outbox)));
+                    open.outbox = true;
+                    epoch
+                }
+                Work::Committed(epoch) => {
+                    outboxes.retain(|(of, _, _)| *of > epoch);
+                    continue;
+                }
+            };
+            if open.outbox && open.reports.len() == self.slots {
+                say(self.finish(epoch, std::mem::take(&mut open), &outboxes));
+                fail_point::hit("upload.acknowledge.after");
+            }
+        }
+    }
+
+    fn encode(&self, snapshot: SlotSnapshot, open: &mut Open) {
+        let began = Instant::now();
+        let SlotSnapshot { epoch, mut report, frozen, aligned } = snapshot;
+        open.times.align = open.times.align.max(aligned);
+        for slice in frozen.slices {
+            if open.failed.is_some() {
+                break;
+            }
+            if let Err(cause) = self.write_slice(epoch, slice, &mut report, &mut open.writer) {
+                open.failed = Some(cause);
+            }
+        }
+        open.times.encode += began.elapsed();
+        open.reports.insert(report.slot, report);
+    }
+
+    fn write_slice(
+        &self,
+        epoch: Epoch,
+        slice: FrozenSlice,
+        report: &mut SlotReport,
+        writer: &mut Option<StateWriter>,
+    ) -> Result<(), String> {
+        let schema = self.layout.schema(&self.id.about(epoch));
+        let writer = match writer {
+            Some(writer) => writer,
+            None => {
+                fail_point::hit("upload.state.before");
+                let object = self.store.writer(&self.id.state(epoch));
+                let made = StateWriter::new(object, Arc::clone(&schema));
+                writer.insert(made.map_err(|error| with_causes(&error))?)
+            }
+        };
+        let (end_ms, groups, input_rows) = (slice.end, report.operator.groups, slice.input_rows);
+        let kind = match slice.kind {
+            FrozenKind::Delta => BlockKind::Delta,
+            FrozenKind::Base => BlockKind::Base,
+        };
+        let mut scan = slice.scan();
+        let batches = std::iter::from_fn(|| {
+            let chunk = scan.next_chunk(&self.layout.codec, BATCH_KEYS)?;
+            Some(state_rows(&schema, end_ms, chunk))
+        });
+        let new = NewBlock { kind, groups, input_rows };
+        let block = self.runtime.block_on(writer.write_block(new, batches));
+        fail_point::hit("upload.state.block");
+        report.blocks.extend(block.map_err(|error| with_causes(&error))?.map(|block| (end_ms, block)));
+        Ok(())
+    }
+
+    fn finish(&self, epoch: Epoch, open: Open, outboxes: &[(Epoch, Object, OutboxObject)]) -> Done {
+        let began = Instant::now();
+        let Open { writer, reports, mut times, failed, .. } = open;
+        if let Some(cause) = failed {
+            return Done::UploadFailed { epoch, cause };
+        }
+        let mut objects: Vec<Object> = outboxes.iter().map(|(_, object, _)| object.clone()).collect();
+        if let Some(writer) = writer {
+            match self.finish_state(writer) {
+                Ok(object) => objects.extend(object),
+                Err(cause) => return Done::UploadFailed { epoch, cause },
+            }
+        }
+        times.upload = began.elapsed();
+        let outbox = outboxes.iter().map(|(_, _, outbox)| outbox.clone()).collect();
+        let report = WorkerReport { slots: reports.into_values().collect(), outbox, objects };
+        Done::Acknowledged { epoch, report: Box::new(report), times }
+    }
+
+    fn finish_state(&self, writer: StateWriter) -> Result<Option<Object>, String> {
+        let finished = self.runtime.block_on(writer.finish());
+        fail_point::hit("upload.state.after");
+        let finished = finished.map_err(|error| with_causes(&error))?;
+        if planted::is(Bug::AckBeforeUpload)
+            && let Some(object) = &finished
+        {
+            // The answer does not wait for the object, which a crash then takes away.
+            let _gone = self.runtime.block_on(self.store.delete(&object.name));
+        }
+        Ok(finished)
+    }
+}
