@@ -6,12 +6,13 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
+use streamjob_checkpoint::protocol::BeginAt;
 use streamjob_crds::StreamJob;
 use streamjob_plan::Plan;
 use streamjob_worker::metrics::JobMetrics;
 use streamjob_worker::pipeline::clock::{Clock, SystemClock};
-use streamjob_worker::runtime::{Ending, Input, Job, Options, StopFlag, inputs};
+use streamjob_worker::runtime::{self, Ending, Inputs, Job, Options, SourceInputs, Started, State, StopFlag};
 
 /// How a job ended, and what it counted.
 pub struct Ran {
@@ -30,16 +31,20 @@ pub fn plan(manifest: &str, folder: &Path) -> Result<Plan> {
 /// Runs a plan to its end.
 pub fn run(plan: Plan, options: Options, stop: StopFlag) -> Result<Ran> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
-    let partitions = inputs(&plan, &clock)?;
-    run_from(plan, partitions, options, stop)
+    let plan = Arc::new(plan);
+    let inputs = Arc::new(SourceInputs::new(Arc::clone(&plan), Arc::clone(&clock)));
+    run_from(plan, inputs, options, stop)
 }
 
-/// Runs a plan over these partitions instead of those that its source names.
-pub fn run_from(plan: Plan, partitions: Vec<Input>, options: Options, stop: StopFlag) -> Result<Ran> {
+/// Runs a plan over these inputs instead of those that its source names.
+pub fn run_from(plan: Arc<Plan>, inputs: Arc<dyn Inputs>, options: Options, stop: StopFlag) -> Result<Ran> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
-    let names = partitions.iter().map(|partition| partition.name.clone());
-    let metrics = Arc::new(JobMetrics::new(plan.job.clone(), plan.parallelism, names));
-    let run_id = "0".repeat(32);
-    let job = Job { plan, partitions, options, run_id, metrics: Arc::clone(&metrics), clock, stop };
+    let state = State::open(&plan)?;
+    let begun = match runtime::start(&state, &plan, &*inputs, BeginAt::Latest, &*clock)? {
+        Started::Begun(begun) => *begun,
+        Started::Finished(_) => bail!("the job has finished before"),
+    };
+    let metrics = Arc::new(JobMetrics::new(plan.job.clone(), plan.parallelism, begun.partition_names()));
+    let job = Job { plan, inputs, state, begun, options, metrics: Arc::clone(&metrics), clock, stop };
     Ok(Ran { ending: job.run()?, metrics })
 }

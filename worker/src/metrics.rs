@@ -23,6 +23,8 @@ pub struct JobMetrics {
     pub epochs_published: AtomicU64,
     /// From the start of the process's clock to the first rows that went into windows; 0 before them.
     pub first_rows_nanos: AtomicU64,
+    /// Bytes of output that wait to be published.
+    pub unpublished_bytes: AtomicU64,
     phase: AtomicU8,
 }
 
@@ -113,6 +115,7 @@ impl JobMetrics {
                 .collect(),
             epochs_published: AtomicU64::new(0),
             first_rows_nanos: AtomicU64::new(0),
+            unpublished_bytes: AtomicU64::new(0),
             phase: AtomicU8::new(Phase::Starting as u8),
         }
     }

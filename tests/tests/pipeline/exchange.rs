@@ -4,7 +4,6 @@
 //! Never: measures speed.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use anyhow::Result;
 use streamjob_tests::inside;
@@ -96,6 +95,7 @@ kind: StreamJob
 metadata: {name: idle}
 spec:
   parallelism: 3
+  state: {checkpoint: {interval: 100ms}}
   pipeline:
     source:
       generator:
@@ -116,8 +116,7 @@ spec:
 fn every_row_of_partitions_that_come_and_go_is_in_a_window_or_late_and_never_in_both() -> Result<()> {
     let folder = JobFolder::new("")?;
     let plan = inside::plan(IDLE, folder.path())?;
-    let options =
-        Options { batch_rows: 16, epoch_interval: Duration::from_millis(100), ..Options::default() };
+    let options = Options { batch_rows: 16, ..Options::default() };
 
     let ran = inside::run(plan, options, StopFlag::default())?;
 

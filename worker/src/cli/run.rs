@@ -7,10 +7,10 @@ use std::io::IsTerminal;
 use std::sync::Arc;
 use std::time::Instant;
 
+use streamjob_checkpoint::protocol::BeginAt;
 use streamjob_plan::{Plan, SinkKind};
 use thiserror::Error;
 use tracing::{error, info};
-use uuid::Uuid;
 
 use super::Exit;
 use super::args::{LogFormat, RunArgs};
@@ -20,7 +20,9 @@ use crate::admin::{Admin, AdminError};
 use crate::metrics::JobMetrics;
 use crate::pipeline::clock::{Clock, SystemClock};
 use crate::progress::{Display, Progress, Screen, Summary, Usage};
-use crate::runtime::{self, Ending, Input, Job, Options, RunError, StopFlag};
+use crate::runtime::{
+    self, Ending, Inputs, Job, Options, RunError, SourceInputs, Started, State, StopFlag,
+};
 
 /// Why a job ended early.
 #[derive(Debug, Error)]
@@ -80,8 +82,17 @@ pub(super) fn with_causes(failure: &dyn std::error::Error) -> String {
 fn run_plan(plan: Plan, args: &RunArgs, screen: Screen) -> Result<Exit, Failure> {
     let started = Instant::now();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-    let partitions = runtime::inputs(&plan, &clock)?;
-    let metrics = Arc::new(JobMetrics::new(&plan.job, plan.parallelism, names(&partitions)));
+    let plan = Arc::new(plan);
+    let inputs: Arc<dyn Inputs> = Arc::new(SourceInputs::new(Arc::clone(&plan), Arc::clone(&clock)));
+    let state = State::open(&plan)?;
+    let begun = match runtime::start(&state, &plan, &*inputs, BeginAt::Latest, &*clock)? {
+        Started::Begun(begun) => *begun,
+        Started::Finished(last) => {
+            info!(job = plan.job, at = %last.record.seq, "already finished: all input was read; nothing to do");
+            return Ok(Exit::Done);
+        }
+    };
+    let metrics = Arc::new(JobMetrics::new(&plan.job, plan.parallelism, begun.partition_names()));
     let stop = StopFlag::default();
     let signals = Signals::watch({
         let stop = stop.clone();
@@ -90,18 +101,17 @@ fn run_plan(plan: Plan, args: &RunArgs, screen: Screen) -> Result<Exit, Failure>
     let admin =
         args.admin.as_deref().map(|address| Admin::start(address, Arc::clone(&metrics))).transpose()?;
     let progress = Progress::start(Arc::clone(&metrics), display(&plan, args, screen))?;
-    let run_id = Uuid::new_v4().simple().to_string();
     info!(
         job = plan.job,
-        run = run_id,
         slots = plan.parallelism,
-        partitions = partitions.len(),
+        partitions = metrics.partitions.len(),
         batch_rows = args.batch_rows,
         admin = admin.as_ref().map(|admin| admin.address().to_string()),
         "started"
     );
-    let options = Options { batch_rows: args.batch_rows, ..Options::default() };
-    let job = Job { plan, partitions, options, run_id, metrics: Arc::clone(&metrics), clock, stop };
+    let control = Some(plan.manifest_folder.join(".streamjob").join(&plan.job));
+    let options = Options { batch_rows: args.batch_rows, control, ..Options::default() };
+    let job = Job { plan, inputs, state, begun, options, metrics: Arc::clone(&metrics), clock, stop };
     let ending = job.run();
     progress.stop();
     let summary = Summary::of(&metrics, started.elapsed(), Usage::now());
@@ -113,10 +123,6 @@ fn run_plan(plan: Plan, args: &RunArgs, screen: Screen) -> Result<Exit, Failure>
         Ending::Finished => Exit::Done,
         Ending::Stopped => signals.received().map_or(Exit::Done, Exit::Stopped),
     })
-}
-
-fn names(partitions: &[Input]) -> Vec<String> {
-    partitions.iter().map(|partition| partition.name.clone()).collect()
 }
 
 /// A live block for people who watch; not where rows would run through it.

@@ -3,25 +3,24 @@
 //! Owns: the threads of a job, from its start to its end.
 //! Never: reads a manifest or prints.
 
-mod bad_records;
-mod coordinator;
-mod counts;
-mod gap;
-mod intake;
+pub mod coordinator;
+mod job;
 pub mod messages;
-mod outlets;
-mod publish;
-mod slot;
 mod stop;
 pub mod transport;
-mod wiring;
+pub mod worker;
 
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+
+use streamjob_checkpoint::bundle::BundleError;
+use streamjob_checkpoint::ids::Generation;
+use streamjob_checkpoint::log::{CommitError, LogError};
+use streamjob_checkpoint::store::StoreError;
 
 pub use coordinator::Ending;
+pub use job::{Begun, Input, Inputs, Job, SourceInputs, Started, State, owner, start};
 pub use stop::StopFlag;
-pub use wiring::{Input, Job, inputs};
 
 use crate::pipeline::records::SourceError;
 use crate::pipeline::sink::SinkError;
@@ -35,8 +34,10 @@ pub struct Options {
     pub queue_bytes: usize,
     /// The memory of a slot's pre-aggregation. More catches keys that repeat less often.
     pub preaggregate_bytes: usize,
-    /// From one barrier to the next.
-    pub epoch_interval: Duration,
+    /// Output that waits to be published: at this many bytes slots stop reading.
+    pub unpublished_bytes_max: u64,
+    /// The folder of the socket through which savepoints are asked for; `None`: there is none.
+    pub control: Option<PathBuf>,
 }
 
 impl Default for Options {
@@ -45,7 +46,8 @@ impl Default for Options {
             batch_rows: 8_192,
             queue_bytes: 4 << 20,
             preaggregate_bytes: 16 << 20,
-            epoch_interval: Duration::from_secs(10),
+            unpublished_bytes_max: 256 << 20,
+            control: None,
         }
     }
 }
@@ -75,23 +77,87 @@ pub enum RunError {
     /// A key that cannot be encoded.
     #[error(transparent)]
     Key(#[from] streamjob_core::key::KeyError),
+    /// The state cannot be claimed or read.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// The store cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A checkpoint cannot be committed.
+    #[error(transparent)]
+    Commit(CommitError),
+    /// Another run of the job has taken over.
+    #[error(
+        "another run of this job has taken over (generation {by}); this one has stopped and publishes nothing more: \
+         let one of them run"
+    )]
+    Fenced {
+        /// Who leads now.
+        by: Generation,
+    },
+    /// Committed output cannot be read back.
+    #[error("cannot read committed output")]
+    Outbox {
+        /// Why.
+        source: Box<BundleError>,
+    },
+    /// Output cannot be stored.
+    #[error(
+        "cannot store output: {cause}; nothing is lost: mend the cause and run again, the job goes on from its last \
+         checkpoint"
+    )]
+    OutboxWrite {
+        /// Why.
+        cause: String,
+    },
+    /// Old state cannot be brought back.
+    #[error("cannot bring back old state: {cause}")]
+    Restore {
+        /// Why, with the remedy.
+        cause: String,
+    },
+    /// A checkpoint that contradicts itself.
+    #[error(
+        "the checkpoint holds a key that is not hexadecimal digits: it is damaged; go on from another one with \
+         `streamjob run --from` (`streamjob checkpoints list` shows them)"
+    )]
+    Checkpoint,
+    /// The worker has failed.
+    #[error("{reason}")]
+    Worker {
+        /// Why.
+        reason: String,
+    },
     /// A thread cannot be started.
-    #[error("cannot start the thread of slot {slot}; lower `parallelism`")]
+    #[error("cannot start the thread `{thread}`; lower `parallelism` or raise the limit of threads")]
     Thread {
-        /// Which slot.
-        slot: usize,
+        /// Which.
+        thread: String,
         /// Why.
         source: std::io::Error,
     },
-    /// A bug: a slot's thread panicked.
-    #[error("slot {slot} panicked: {message}; this is a bug, please report it")]
+    /// A bug: a thread panicked.
+    #[error("thread `{thread}` panicked: {message}; this is a bug, please report it")]
     Panicked {
-        /// Which slot.
-        slot: usize,
+        /// Which.
+        thread: String,
         /// What it said.
         message: String,
     },
-    /// A bug: all slots left without being told to.
-    #[error("all slots have left; this is a bug, please report it")]
-    SlotsGone,
+}
+
+impl From<CommitError> for RunError {
+    fn from(error: CommitError) -> Self {
+        match error {
+            CommitError::Fenced { by } => Self::Fenced { by },
+            other => Self::Commit(other),
+        }
+    }
+}
+
+impl RunError {
+    /// Whether this is no fault but a reason to stop: the reader of standard output has seen enough.
+    pub fn is_clean_stop(&self) -> bool {
+        matches!(self, Self::Sink(error) if error.is_clean_stop())
+    }
 }

@@ -13,14 +13,13 @@ use anyhow::{Context, Result, ensure};
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringBuilder, TimestampMillisecondArray};
 use arrow::datatypes::SchemaRef;
 use serde::{Deserialize, Serialize};
-use streamjob_checkpoint::checkpoint::SourcePosition;
+use streamjob_checkpoint::checkpoint::{PartitionState, PartitionStatus, SourcePosition};
 use streamjob_crds::StreamJob;
-use streamjob_worker::metrics::JobMetrics;
-use streamjob_worker::pipeline::clock::SystemClock;
+use streamjob_tests::inside;
 use streamjob_worker::pipeline::records::{
     DecodedRows, PartitionReader, Position, Progress, Read, SourceError,
 };
-use streamjob_worker::runtime::{Ending, Input, Job, Options, StopFlag};
+use streamjob_worker::runtime::{Ending, Input, Inputs, Options, StopFlag};
 
 use crate::input::Uniform;
 use crate::process;
@@ -51,29 +50,42 @@ pub(crate) fn run(manifest: &Path, rows: &Uniform) -> Result<Measured> {
     let plan = streamjob_plan::compile(&job, manifest.parent().context("a manifest lies in a folder")?)?;
     let options = Options::default();
     let batches = build(&plan.source.schema, rows, options.batch_rows as u64)?;
-    let reader =
-        Batches { name: "memory".into(), batches: batches.into_iter(), rows: 0, rows_total: rows.rows };
-    let metrics = Arc::new(JobMetrics::new(&*plan.job, plan.parallelism, ["memory".to_owned()]));
-    let input = Input { name: "memory".to_owned(), open: Box::new(move || Ok(Box::new(reader))) };
-    let job = Job {
-        plan,
-        partitions: vec![input],
-        options,
-        run_id: "bench".to_owned(),
-        metrics: Arc::clone(&metrics),
-        clock: Arc::new(SystemClock::new()),
-        stop: StopFlag::default(),
-    };
+    let memory = Arc::new(Memory { batches, rows: rows.rows });
 
     let cpu_before = process::own_cpu_s()?;
     let started = Instant::now();
-    let ending = job.run()?;
+    let ran = inside::run_from(Arc::new(plan), memory, options, StopFlag::default())?;
     let wall_s = started.elapsed().as_secs_f64();
     let cpu_s = process::own_cpu_s()? - cpu_before;
 
-    ensure!(ending == Ending::Finished, "the job did not come to its end");
-    let gaps = metrics.slots.iter().map(|slot| slot.longest_gap_nanos.load(Ordering::Relaxed));
+    ensure!(ran.ending == Ending::Finished, "the job did not come to its end");
+    let gaps = ran.metrics.slots.iter().map(|slot| slot.longest_gap_nanos.load(Ordering::Relaxed));
     Ok(Measured { wall_s, cpu_s, longest_gap_ms: gaps.max().unwrap_or(0) as f64 / 1e6 })
+}
+
+/// Batches as a source of one partition.
+struct Memory {
+    batches: Vec<RecordBatch>,
+    rows: u64,
+}
+
+impl Inputs for Memory {
+    fn list(&self) -> Result<Vec<PartitionState>, SourceError> {
+        let position = SourcePosition::Row { row: 0, started_ms: 0 };
+        Ok(vec![PartitionState {
+            name: "memory".to_owned(),
+            files: Vec::new(),
+            position,
+            max_timestamp_ms: None,
+            status: PartitionStatus::Active,
+        }])
+    }
+
+    fn open(&self, states: &[PartitionState]) -> Result<Vec<Input>, SourceError> {
+        let batches = self.batches.clone().into_iter();
+        let reader = Batches { name: "memory".into(), batches, rows: 0, rows_total: self.rows };
+        Ok(vec![Input { state: states[0].clone(), open: Box::new(move || Ok(Box::new(reader))) }])
+    }
 }
 
 fn build(schema: &SchemaRef, rows: &Uniform, batch_rows: u64) -> Result<Vec<RecordBatch>> {

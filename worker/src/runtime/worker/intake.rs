@@ -3,12 +3,13 @@
 //! Owns: the readers of a slot's partitions, their time and status.
 //! Never: decodes, transforms or sends.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
+use streamjob_checkpoint::checkpoint::{PartitionState, PartitionStatus};
 use streamjob_core::watermark::{PartitionWatermark, Status};
 
-use super::wiring::Input;
+use super::super::Input;
 use crate::pipeline::records::{DecodedRows, PartitionReader, Read, SourceError};
 use crate::pipeline::transform::PartitionTime;
 
@@ -19,6 +20,8 @@ const OPEN_MAX: usize = 64;
 pub(super) struct Intake {
     unopened: VecDeque<(u32, Input)>,
     open: Vec<OpenPartition>,
+    /// All of them; of open ones as they were when they were opened.
+    states: BTreeMap<u32, PartitionState>,
     bound_ms: i64,
     idle_timeout: Option<Duration>,
     rows_max: usize,
@@ -52,16 +55,19 @@ pub(super) enum Taken<'a> {
 }
 
 impl Intake {
-    /// The partitions of a slot, with their ids, in the order in which they are opened.
+    /// The partitions of a slot, with their ids, in the order in which they are opened. Finished ones stay closed.
     pub(super) fn new(
         partitions: Vec<(u32, Input)>,
         event_time: &streamjob_plan::EventTimePlan,
         rows_max: usize,
     ) -> Self {
         let idle = event_time.idle_timeout_ms;
+        let states = partitions.iter().map(|(id, input)| (*id, input.state.clone())).collect();
+        let unfinished = |(_, input): &(u32, Input)| input.state.status != PartitionStatus::Finished;
         Self {
-            unopened: partitions.into(),
+            unopened: partitions.into_iter().filter(unfinished).collect(),
             open: Vec::new(),
+            states,
             bound_ms: event_time.max_out_of_orderness_ms,
             idle_timeout: (idle > 0).then(|| Duration::from_millis(idle.unsigned_abs())),
             rows_max,
@@ -81,7 +87,13 @@ impl Intake {
                 partition.waiting = Duration::ZERO;
                 Ok(Taken::Rows(partition, rows))
             }
-            Read::End => Ok(Taken::Finished(self.open.swap_remove(index).time.id)),
+            Read::End => {
+                let mut ended = self.open.swap_remove(index);
+                ended.status = Status::Finished;
+                let id = ended.time.id;
+                ended.note(self.states.get_mut(&id).expect("every partition has a state"));
+                Ok(Taken::Finished(id))
+            }
             Read::Wait(pause) => Ok(self.on_wait(index, pause, now, blocked)),
         }
     }
@@ -105,10 +117,11 @@ impl Intake {
         while self.open.len() < OPEN_MAX
             && let Some((id, partition)) = self.unopened.pop_front()
         {
+            let watermark = PartitionWatermark::restore(partition.state.max_timestamp_ms, self.bound_ms);
             self.open.push(OpenPartition {
                 reader: (partition.open)()?,
-                time: PartitionTime { id, watermark: PartitionWatermark::new(self.bound_ms) },
-                status: Status::Active,
+                time: PartitionTime { id, watermark },
+                status: status(partition.state.status),
                 not_before: None,
                 waiting: Duration::ZERO,
                 waited_at: None,
@@ -136,5 +149,35 @@ impl Intake {
     /// Whether a partition is active; finished ones are not.
     pub(super) fn is_active(&self, id: u32) -> bool {
         self.open.iter().any(|partition| partition.time.id == id && partition.status == Status::Active)
+    }
+
+    /// Where each partition stands: what was given out so far is before it.
+    pub(super) fn states(&self) -> BTreeMap<u32, PartitionState> {
+        let mut states = self.states.clone();
+        for open in &self.open {
+            open.note(states.get_mut(&open.time.id).expect("every partition has a state"));
+        }
+        states
+    }
+}
+
+impl OpenPartition {
+    fn note(&self, state: &mut PartitionState) {
+        state.position = self.reader.next_position();
+        state.max_timestamp_ms = self.time.watermark.max_timestamp();
+        state.status = match self.status {
+            Status::Active => PartitionStatus::Active,
+            Status::Idle => PartitionStatus::Idle,
+            Status::Finished => PartitionStatus::Finished,
+        };
+    }
+}
+
+/// The same word in the window operators' terms.
+pub(super) fn status(status: PartitionStatus) -> Status {
+    match status {
+        PartitionStatus::Active => Status::Active,
+        PartitionStatus::Idle => Status::Idle,
+        PartitionStatus::Finished => Status::Finished,
     }
 }

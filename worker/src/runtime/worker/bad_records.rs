@@ -7,10 +7,9 @@ use std::sync::Arc;
 
 use streamjob_plan::Rejected;
 
-use super::RunError;
-use super::outlets::Target;
+use super::super::RunError;
 use crate::pipeline::records::{BadRecord, DecodedRows, PartitionReader};
-use crate::pipeline::sink::{DeadLetter, FilesSink, SealedFile, Sink, SinkError, dead_letter_rows};
+use crate::pipeline::sink::{DeadLetter, OutboxSink, Sink, dead_letter_rows};
 
 /// The policy, as one slot carries it out.
 pub(super) enum BadRecordHandler {
@@ -19,7 +18,7 @@ pub(super) enum BadRecordHandler {
     /// They are counted.
     Skip,
     /// They are counted and written.
-    DeadLetter(Box<FilesSink>),
+    DeadLetter(Box<OutboxSink>),
 }
 
 impl BadRecordHandler {
@@ -57,11 +56,11 @@ impl BadRecordHandler {
         Ok(all.len() as u64)
     }
 
-    /// Seals the epoch's dead letters.
-    pub(super) fn on_barrier(&mut self, epoch: u64) -> Result<Option<(Target, SealedFile)>, SinkError> {
+    /// Ends the epoch's dead letters.
+    pub(super) fn on_barrier(&mut self) {
         match self {
-            Self::Fail | Self::Skip => Ok(None),
-            Self::DeadLetter(sink) => Ok(sink.on_barrier(epoch)?.map(|file| (Target::DeadLetters, file))),
+            Self::Fail | Self::Skip => {}
+            Self::DeadLetter(sink) => sink.on_barrier(),
         }
     }
 }

@@ -1,0 +1,290 @@
+//! A job on this machine: where it begins, and running it to its end.
+//!
+//! Owns: opening the state, claiming it, fixing the input of a new lineage, and the two roles in one process.
+//! Never: reads a manifest or prints.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crossbeam_channel::unbounded;
+use streamjob_checkpoint::checkpoint::{Checkpoint, PartitionState};
+use streamjob_checkpoint::ids::{Epoch, Hash, Lineage, WriterId};
+use streamjob_checkpoint::log::{CommitError, Log, TokioPacer};
+use streamjob_checkpoint::protocol::{BeginAt, Commit, CommitPermit, Start, StartRequest};
+use streamjob_checkpoint::record::{Body, Owner, Stored};
+use streamjob_checkpoint::store::StateStore;
+use streamjob_plan::Plan;
+use tokio::runtime::{Builder, Runtime};
+use uuid::Uuid;
+
+use super::coordinator::{self, CoordinatorSetup};
+use super::messages::Publication;
+use super::transport::link;
+use super::worker::{self, WorkerSetup, wiring};
+use super::{Ending, Options, RunError, StopFlag};
+use crate::metrics::{JobMetrics, Phase};
+use crate::pipeline::clock::Clock;
+use crate::pipeline::records::{MakeDecoder, PartitionReader, SourceError};
+use crate::pipeline::{decode, source};
+
+/// A partition, not yet opened.
+pub struct Input {
+    /// What it is, and where it is read on.
+    pub state: PartitionState,
+    /// Opens it, on the thread of the slot that reads it.
+    pub open: Box<dyn FnOnce() -> Result<Box<dyn PartitionReader>, SourceError> + Send>,
+}
+
+/// What a job reads.
+pub trait Inputs: Send + Sync {
+    /// The partitions at their beginning: what a new lineage is fixed to.
+    fn list(&self) -> Result<Vec<PartitionState>, SourceError>;
+
+    /// The partitions where a checkpoint left them, in its order.
+    fn open(&self, states: &[PartitionState]) -> Result<Vec<Input>, SourceError>;
+}
+
+/// What the plan's source names.
+pub struct SourceInputs {
+    plan: Arc<Plan>,
+    clock: Arc<dyn Clock>,
+    decoder: MakeDecoder,
+}
+
+impl SourceInputs {
+    /// The inputs of a plan.
+    pub fn new(plan: Arc<Plan>, clock: Arc<dyn Clock>) -> Self {
+        let decoder = decode::maker(&plan.source);
+        Self { plan, clock, decoder }
+    }
+}
+
+impl Inputs for SourceInputs {
+    fn list(&self) -> Result<Vec<PartitionState>, SourceError> {
+        let partitions = source::open(&self.plan.source, Arc::clone(&self.clock), Arc::clone(&self.decoder))?;
+        Ok(partitions.iter().map(|partition| partition.state().clone()).collect())
+    }
+
+    fn open(&self, states: &[PartitionState]) -> Result<Vec<Input>, SourceError> {
+        let (clock, decoder) = (Arc::clone(&self.clock), Arc::clone(&self.decoder));
+        let partitions = source::reopen(&self.plan.source, clock, decoder, states)?;
+        let input = |partition: source::Partition| Input {
+            state: partition.state().clone(),
+            open: Box::new(move || partition.open_at(&partition.state().position.clone())),
+        };
+        Ok(partitions.into_iter().map(input).collect())
+    }
+}
+
+/// Where a job's state is, and what its calls run on.
+pub struct State {
+    /// The objects.
+    pub store: StateStore,
+    /// The records.
+    pub log: Log,
+    runtime: Runtime,
+}
+
+impl State {
+    /// The state of a plan's job, in its folder, which is made if it is not there.
+    pub fn open(plan: &Plan) -> Result<Self, RunError> {
+        let state = Self::over(StateStore::local(&plan.state.folder)?)?;
+        state.runtime.block_on(state.store.probe(WriterId(Uuid::new_v4().as_u128())))?;
+        Ok(state)
+    }
+
+    /// State in any store.
+    pub fn over(store: StateStore) -> Result<Self, RunError> {
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(2)
+            .thread_name("store")
+            .enable_all()
+            .build()
+            .map_err(|source| RunError::Thread { thread: "store".to_owned(), source })?;
+        let log = Log::new(store.clone(), Arc::new(TokioPacer::default()));
+        Ok(Self { store, log, runtime })
+    }
+
+    /// What the calls of store and log run on.
+    pub fn runtime(&self) -> &Runtime {
+        &self.runtime
+    }
+}
+
+/// Where a start led.
+pub enum Started {
+    /// All input was read before: there is nothing to do.
+    Finished(Box<Stored>),
+    /// The job is ours to run.
+    Begun(Box<Begun>),
+}
+
+/// A job that is ours to run.
+pub struct Begun {
+    permit: CommitPermit,
+    lineage: Lineage,
+    checkpoint: Box<Checkpoint>,
+    inherited: Option<Publication>,
+    /// The checkpoint that it goes on from; `None`: from the beginning.
+    pub resumed: Option<Epoch>,
+}
+
+impl Begun {
+    /// The checkpoint that the job goes on from; in a new lineage it holds the beginning of the input.
+    pub fn checkpoint(&self) -> &Checkpoint {
+        &self.checkpoint
+    }
+
+    /// What metrics call the partitions.
+    pub fn partition_names(&self) -> impl Iterator<Item = String> + '_ {
+        self.checkpoint.partitions.iter().map(|partition| partition.name.clone())
+    }
+}
+
+/// Claims the state of a job. For a new lineage this fixes the input durably, before the first row is read.
+pub fn start(
+    state: &State,
+    plan: &Plan,
+    inputs: &dyn Inputs,
+    begin: BeginAt,
+    clock: &dyn Clock,
+) -> Result<Started, RunError> {
+    let sink = wiring::folders(plan).into_iter();
+    let request = StartRequest {
+        owner: owner(plan),
+        sink: sink.map(|(target, folder)| (target.name().to_owned(), shown(&folder.path))).collect(),
+        fingerprint: plan.fingerprint(),
+        generation: None,
+        begin,
+        floor: None,
+        writer: WriterId(Uuid::new_v4().as_u128()),
+        lineage: Lineage(Uuid::new_v4().as_u128()),
+        now_ms: clock.now_ms(),
+    };
+    let begun = match state.runtime.block_on(state.log.begin(&request))? {
+        Start::Finished(last) => return Ok(Started::Finished(last)),
+        Start::Begun(begun) => *begun,
+    };
+    let mut permit = begun.permit;
+    let spec_hash = Hash::of(plan.spec_text.as_bytes());
+    let resumed = begun.checkpoint.as_ref().map(|checkpoint| checkpoint.epoch);
+    let checkpoint = match begun.checkpoint {
+        Some(checkpoint) => Box::new(Checkpoint { spec_hash, ..*checkpoint }),
+        None => {
+            let partitions = inputs.list()?;
+            let first = Checkpoint::at_start(plan.parallelism, request.fingerprint, spec_hash, partitions);
+            let first = Box::new(first);
+            commit_start(state, &mut permit, first.clone())?;
+            first
+        }
+    };
+    let inherited = begun.inherited.and_then(|stored| publication(&stored));
+    let lineage = begun.lineage;
+    Ok(Started::Begun(Box::new(Begun { permit, lineage, checkpoint, inherited, resumed })))
+}
+
+fn commit_start(state: &State, permit: &mut CommitPermit, first: Box<Checkpoint>) -> Result<(), RunError> {
+    const RETRY: Duration = Duration::from_secs(1);
+    loop {
+        match state.runtime.block_on(state.log.commit(permit, Commit::Epoch(first.clone()))) {
+            Ok(_stored) => return Ok(()),
+            Err(error @ CommitError::Unresolved(_)) => {
+                tracing::warn!(error = %error, "the start of the job is not stored yet; trying again");
+                std::thread::sleep(RETRY);
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+fn publication(stored: &Stored) -> Option<Publication> {
+    let record = &stored.record;
+    let Body::Epoch { checkpoint } = &record.body else { return None };
+    let outbox = checkpoint.outbox.clone();
+    let named = |name: &str| outbox.iter().any(|outbox| outbox.object == name);
+    let objects = checkpoint.objects.iter().filter(|object| named(&object.name)).cloned().collect();
+    Some(Publication { lineage: record.lineage, epoch: checkpoint.epoch, outbox, objects })
+}
+
+/// Whose state a job on this machine has.
+pub fn owner(plan: &Plan) -> Owner {
+    Owner { cluster: "local".to_owned(), namespace: shown(&plan.manifest_folder), name: plan.job.clone() }
+}
+
+fn shown(path: &std::path::Path) -> String {
+    path.to_string_lossy().into_owned()
+}
+
+/// A job that is ready to run.
+pub struct Job {
+    /// What it does.
+    pub plan: Arc<Plan>,
+    /// What it reads.
+    pub inputs: Arc<dyn Inputs>,
+    /// Where its state is.
+    pub state: State,
+    /// Where it begins.
+    pub begun: Begun,
+    /// How it is run.
+    pub options: Options,
+    /// What it counts.
+    pub metrics: Arc<JobMetrics>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Ends it early.
+    pub stop: StopFlag,
+}
+
+impl Job {
+    /// Runs the job to its end, on threads of its own.
+    pub fn run(self) -> Result<Ending, RunError> {
+        let metrics = Arc::clone(&self.metrics);
+        metrics.set_phase(Phase::Running);
+        let ending = self.run_roles();
+        metrics.set_phase(if ending.is_ok() { Phase::Finished } else { Phase::Failed });
+        ending
+    }
+
+    fn run_roles(self) -> Result<Ending, RunError> {
+        let Self { plan, inputs, state, begun, options, metrics, clock, stop } = self;
+        let runtime = state.runtime.handle().clone();
+        let generation = begun.permit.generation();
+        let worker = WorkerSetup {
+            plan: Arc::clone(&plan),
+            inputs,
+            options: options.clone(),
+            store: state.store.clone(),
+            metrics: Arc::clone(&metrics),
+            clock: Arc::clone(&clock),
+            runtime: runtime.clone(),
+        };
+        let coordinator = CoordinatorSetup {
+            folders: wiring::folders(&plan),
+            control: options.control.clone(),
+            plan,
+            log: state.log.clone(),
+            store: state.store.clone(),
+            permit: begun.permit,
+            lineage: begun.lineage,
+            checkpoint: begun.checkpoint,
+            inherited: begun.inherited,
+            metrics,
+            clock,
+            stop,
+            runtime,
+        };
+        let (to_coordinator, heard) = unbounded();
+        let (coordinator_link, worker_link) = link(generation, 0, to_coordinator);
+        let worker = std::thread::Builder::new()
+            .name("worker".to_owned())
+            .spawn(move || worker::run(worker, &worker_link))
+            .map_err(|source| RunError::Thread { thread: "worker".to_owned(), source })?;
+        let ending = coordinator::run(coordinator, coordinator_link, heard);
+        let ran = worker.join().expect("panics are caught on the threads of a worker");
+        match (ending, ran) {
+            // What the worker says is the cause, unless it failed because another one had taken over.
+            (Err(RunError::Worker { .. }), Err(cause)) => Err(cause),
+            (ending, _) => ending,
+        }
+    }
+}

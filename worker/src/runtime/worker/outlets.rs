@@ -1,0 +1,54 @@
+//! Where a slot's results and late rows go.
+//!
+//! Owns: the slot's sinks, and its way to the outbox.
+//! Never: knows what kind of sink it is.
+
+use arrow::array::RecordBatch;
+use streamjob_checkpoint::ids::Epoch;
+
+use crate::durability::outbox::OutboxSender;
+use crate::pipeline::sink::{Chunk, Outbox, Sink, SinkError};
+
+/// The sinks of one slot, but for bad records.
+pub(super) struct Outlets {
+    results: Box<dyn Sink>,
+    /// `None` when late rows are only counted.
+    late: Option<Box<dyn Sink>>,
+    outbox: OutboxSender,
+}
+
+/// A slot's outbox, as its sinks see it.
+pub(super) struct SlotOutbox(pub(super) OutboxSender);
+
+impl Outbox for SlotOutbox {
+    fn push(&mut self, chunk: Chunk) {
+        self.0.push(chunk.target.name(), chunk.rows, chunk.bytes);
+    }
+}
+
+impl Outlets {
+    /// Results go here, late rows there; what becomes files goes through the outbox.
+    pub(super) fn new(results: Box<dyn Sink>, late: Option<Box<dyn Sink>>, outbox: OutboxSender) -> Self {
+        Self { results, late, outbox }
+    }
+
+    /// Writes results.
+    pub(super) fn write_results(&mut self, rows: &RecordBatch) -> Result<(), SinkError> {
+        self.results.write(rows)
+    }
+
+    /// Writes late rows.
+    pub(super) fn write_late(&mut self, rows: &RecordBatch) -> Result<(), SinkError> {
+        let late = self.late.as_mut().expect("late rows are kept only when there is a sink for them");
+        late.write(rows)
+    }
+
+    /// Ends the epoch's output, once bad records have ended theirs.
+    pub(super) fn on_barrier(&mut self, epoch: Epoch) {
+        self.results.on_barrier();
+        if let Some(late) = &mut self.late {
+            late.on_barrier();
+        }
+        self.outbox.on_barrier(epoch);
+    }
+}

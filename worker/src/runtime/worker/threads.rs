@@ -1,0 +1,270 @@
+//! The threads of a worker.
+//!
+//! Owns: starting them, what connects them, and waiting for their ends.
+//! Never: decides anything.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+
+use crossbeam_channel::{Receiver, Sender, unbounded};
+use streamjob_checkpoint::checkpoint::{Object, PartitionState, PartitionStatus};
+use streamjob_checkpoint::ids::Generation;
+use streamjob_checkpoint::transition::{SlotStart, assign};
+use uuid::Uuid;
+
+use super::super::RunError;
+use super::publish::{Publish, PublishThread, Published};
+use super::slot::{Command, Slot, SlotEvent, SlotHandle};
+use super::wiring::{self, Ends, folders, window_spec};
+use super::{Start, WorkerSetup};
+use crate::durability::ObjectWriterId;
+use crate::durability::outbox::{OutboxBudget, OutboxSender, outbox};
+use crate::durability::restore::{Restored, Restorer};
+use crate::durability::snapshot::StateLayout;
+use crate::durability::uploader::{Done, Uploader, Work};
+use crate::metrics::{self, JobMetrics};
+use crate::pipeline::sink::{FilePublisher, claim_folder};
+use crate::pipeline::transform::Payload;
+
+/// What happens on the threads of a worker.
+pub(super) enum Event {
+    /// On a slot's.
+    Slot(SlotEvent),
+    /// On the uploader's.
+    Uploaded(Done),
+    /// On the publisher's.
+    Published(Published),
+    /// On the restorer's.
+    Restored(Restored),
+    /// Half of the budget of unpublished output is used.
+    OutboxHalfFull,
+}
+
+/// The threads of a worker that runs.
+pub(super) struct Threads {
+    /// What commands the slots.
+    pub(super) slots: Vec<SlotHandle>,
+    work: Sender<Work>,
+    publish: Sender<Publish>,
+    leaving: Arc<AtomicBool>,
+    handles: Vec<JoinHandle<()>>,
+}
+
+/// The senders to a worker's threads, and what they read.
+struct Channels {
+    events: Sender<Event>,
+    work: (Sender<Work>, Receiver<Work>),
+    publish: (Sender<Publish>, Receiver<Publish>),
+    budget: Arc<OutboxBudget>,
+}
+
+impl Threads {
+    /// Claims the output folders, opens the input where the checkpoint left it, and starts everything.
+    pub(super) fn start(
+        setup: &WorkerSetup,
+        generation: Generation,
+        start: &Start,
+    ) -> Result<(Self, Receiver<Event>), RunError> {
+        for folder in folders(&setup.plan).values() {
+            claim_folder(&folder.path, &start.lineage.to_string())?;
+        }
+        let inputs = setup.inputs.open(&start.checkpoint.partitions)?;
+        show_partitions(&setup.metrics, &start.checkpoint.partitions);
+        // All unbounded: one epoch is outstanding, and what slots send is counted in the outbox's budget.
+        let (events, heard) = unbounded();
+        let budget = Arc::new(OutboxBudget::new(setup.options.unpublished_bytes_max));
+        let channels = Channels { events, work: unbounded(), publish: unbounded(), budget };
+        let mut threads = Self {
+            slots: Vec::new(),
+            work: channels.work.0.clone(),
+            publish: channels.publish.0.clone(),
+            leaving: Arc::new(AtomicBool::new(false)),
+            handles: Vec::new(),
+        };
+        let id = ObjectWriterId {
+            job: setup.plan.job.clone(),
+            lineage: start.lineage,
+            generation,
+            worker: 0,
+        };
+        let starts = assign(&start.checkpoint, setup.plan.parallelism);
+        let layout = layout(setup)?;
+        let outboxes = threads.start_outbox(setup, &id, &channels)?;
+        let ends = Ends {
+            events: channels.events.clone(),
+            work: channels.work.0.clone(),
+            outboxes,
+            budget: Arc::clone(&channels.budget),
+        };
+        let slots = wiring::slots(setup, &start.checkpoint, &starts, inputs, ends)?;
+        threads.start_uploader(setup, id, layout.clone(), &channels)?;
+        threads.start_publisher(setup, &channels)?;
+        for (slot, handle) in slots {
+            threads.start_slot(slot, channels.events.clone())?;
+            threads.slots.push(handle);
+        }
+        threads.start_restore(setup, (layout, starts), &start.checkpoint.objects, channels.events)?;
+        Ok((threads, heard))
+    }
+
+    /// Tells every slot.
+    pub(super) fn tell_slots(&self, command: impl Fn() -> Command) {
+        self.slots.iter().for_each(|slot| slot.tell(command()));
+    }
+
+    /// Lets slots that wait see what has changed.
+    pub(super) fn wake_slots(&self) {
+        self.slots.iter().for_each(|slot| slot.waker.unpark());
+    }
+
+    /// Tells the uploader.
+    pub(super) fn upload(&self, work: Work) {
+        // A thread that has gone has said why.
+        let _gone = self.work.send(work);
+    }
+
+    /// Tells the publisher.
+    pub(super) fn publish(&self, publish: Publish) {
+        let _gone = self.publish.send(publish);
+    }
+
+    /// Ends all threads and waits for them.
+    pub(super) fn join(self) {
+        let Self { slots, work, publish, leaving, handles } = self;
+        leaving.store(true, Ordering::Relaxed);
+        slots.iter().for_each(|slot| slot.tell(Command::Exit));
+        drop((slots, work, publish));
+        for handle in handles {
+            handle.join().expect("a panic is caught on its thread");
+        }
+    }
+
+    fn start_outbox(
+        &mut self,
+        setup: &WorkerSetup,
+        id: &ObjectWriterId,
+        channels: &Channels,
+    ) -> Result<Vec<OutboxSender>, RunError> {
+        let half_full = channels.events.clone();
+        let (thread, senders) = outbox(
+            setup.plan.parallelism,
+            (setup.store.clone(), id.clone(), setup.runtime.clone()),
+            &channels.budget,
+            Arc::new(move || tell(&half_full, Event::OutboxHalfFull)),
+        );
+        let sealed = channels.work.0.clone();
+        self.spawn("outbox", channels.events.clone(), move || {
+            thread.run(|epoch, object| drop(sealed.send(Work::Outbox(epoch, object))));
+        })?;
+        Ok(senders)
+    }
+
+    fn start_uploader(
+        &mut self,
+        setup: &WorkerSetup,
+        id: ObjectWriterId,
+        layout: StateLayout,
+        channels: &Channels,
+    ) -> Result<(), RunError> {
+        let uploader = Uploader {
+            slots: setup.plan.parallelism as usize,
+            store: setup.store.clone(),
+            id,
+            layout,
+            runtime: setup.runtime.clone(),
+        };
+        let (work, events) = (channels.work.1.clone(), channels.events.clone());
+        self.spawn("uploader", channels.events.clone(), move || {
+            uploader.run(&work, |done| tell(&events, Event::Uploaded(done)));
+        })
+    }
+
+    fn start_publisher(&mut self, setup: &WorkerSetup, channels: &Channels) -> Result<(), RunError> {
+        let publisher = PublishThread {
+            store: setup.store.clone(),
+            files: FilePublisher::new(folders(&setup.plan), Uuid::new_v4().simple().to_string()),
+            budget: Arc::clone(&channels.budget),
+            metrics: Arc::clone(&setup.metrics),
+            runtime: setup.runtime.clone(),
+        };
+        let (epochs, events) = (channels.publish.1.clone(), channels.events.clone());
+        self.spawn("publisher", channels.events.clone(), move || {
+            publisher.run(&epochs, |published| tell(&events, Event::Published(published)));
+        })
+    }
+
+    fn start_slot(&mut self, slot: Slot, events: Sender<Event>) -> Result<(), RunError> {
+        self.spawn(&format!("slot-{}", slot.id), events, move || slot.run())
+    }
+
+    fn start_restore(
+        &mut self,
+        setup: &WorkerSetup,
+        (layout, starts): (StateLayout, Vec<SlotStart>),
+        objects: &[Object],
+        events: Sender<Event>,
+    ) -> Result<(), RunError> {
+        let restorer = Restorer {
+            store: setup.store.clone(),
+            layout,
+            spec: window_spec(&setup.plan, &Payload::of(&setup.plan)),
+            objects: objects.to_vec(),
+            runtime: setup.runtime.clone(),
+            leaving: Arc::clone(&self.leaving),
+        };
+        self.spawn("restore", events.clone(), move || {
+            restorer.run(&starts, |restored| tell(&events, Event::Restored(restored)));
+        })
+    }
+
+    fn spawn(
+        &mut self,
+        name: &str,
+        events: Sender<Event>,
+        body: impl FnOnce() + Send + 'static,
+    ) -> Result<(), RunError> {
+        let thread = name.to_owned();
+        let handle = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(body)) {
+                let message = panic_message(panic.as_ref());
+                let error = RunError::Panicked { thread, message };
+                tell(&events, Event::Slot(SlotEvent::Failed { error }));
+            }
+        });
+        let thread = |source| RunError::Thread { thread: name.to_owned(), source };
+        self.handles.push(handle.map_err(thread)?);
+        Ok(())
+    }
+}
+
+fn tell(events: &Sender<Event>, event: Event) {
+    // Without a worker nobody is left to tell.
+    let _gone = events.send(event);
+}
+
+fn layout(setup: &WorkerSetup) -> Result<StateLayout, RunError> {
+    let plan = &setup.plan;
+    let output = plan.transforms.output();
+    let key_names: Vec<String> = plan.key.iter().map(|&key| output.field(key).name().clone()).collect();
+    Ok(StateLayout::new(&window_spec(plan, &Payload::of(plan)), &key_names)?)
+}
+
+/// Partitions that are not read again would otherwise look as if they waited.
+fn show_partitions(metrics: &JobMetrics, states: &[PartitionState]) {
+    for (partition, state) in metrics.partitions.iter().zip(states) {
+        if state.status == PartitionStatus::Finished {
+            partition.set_status(metrics::PartitionStatus::Finished);
+            partition.watermark_ms.store(state.max_timestamp_ms.unwrap_or(i64::MIN), Ordering::Relaxed);
+            let bytes = state.files.iter().map(|file| file.bytes).sum();
+            partition.bytes_total.store(bytes, Ordering::Relaxed);
+            partition.bytes_done.store(bytes, Ordering::Relaxed);
+        }
+    }
+}
+
+fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".to_owned())
+}
