@@ -5,14 +5,14 @@
 
 use bytes::Bytes;
 
-use crate::bundle::{About, BundleError};
-use crate::checkpoint::{Object, OutboxObject};
-use crate::store::{ObjectWriter, StateStore};
+mod read;
+mod write;
 
-/// Writes one outbox bundle. Nothing is in the store before `finish`; dropped, it leaves nothing.
-pub struct OutboxWriter {
-    _object: ObjectWriter,
-}
+#[cfg(test)]
+mod tests;
+
+pub use read::{OutboxReader, read_outbox};
+pub use write::OutboxWriter;
 
 /// Some encoded rows of one slot for one target, in the order in which they were written.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -25,44 +25,4 @@ pub struct OutboxChunk {
     pub rows: u64,
     /// The encoded rows.
     pub value: Bytes,
-}
-
-impl OutboxWriter {
-    /// Begins a bundle.
-    pub fn new(_object: ObjectWriter, _about: &About) -> Result<Self, BundleError> {
-        todo!()
-    }
-
-    /// Appends encoded rows.
-    pub async fn write(
-        &mut self,
-        _slot: u32,
-        _target: &str,
-        _rows: u64,
-        _value: Bytes,
-    ) -> Result<(), BundleError> {
-        todo!()
-    }
-
-    /// Makes the object durable. `None` if nothing was written: then there is no object.
-    pub async fn finish(self) -> Result<Option<(Object, OutboxObject)>, BundleError> {
-        todo!()
-    }
-}
-
-/// Reads one outbox bundle.
-pub struct OutboxReader {
-    _store: StateStore,
-}
-
-/// Checks the whole object, then hands it out chunk by chunk.
-pub async fn read_outbox(_store: &StateStore, _object: &Object) -> Result<OutboxReader, BundleError> {
-    todo!()
-}
-
-impl OutboxReader {
-    /// The next chunk; `None` behind the last.
-    pub async fn next(&mut self) -> Result<Option<OutboxChunk>, BundleError> {
-        todo!()
-    }
 }
