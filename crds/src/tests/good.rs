@@ -73,3 +73,36 @@ fn a_mistake_found_later_gets_its_line() {
 
     insta::assert_snapshot!(errors);
 }
+
+#[test]
+fn the_smallest_and_the_greatest_values_of_checkpoints_are_good() {
+    for checkpoint in [
+        "{interval: 50ms, timeout: 51ms, retain: 1}",
+        "{interval: 9m59s999ms, retain: 1000}",
+        "{timeout: 11s}",
+        "{interval: 99999h, timeout: 99999h1ms}",
+        "{}",
+    ] {
+        let text = edited(FILES, "{interval: 5s, timeout: 2m, retain: 4}", checkpoint);
+
+        assert_eq!(parse(&text).err(), None, "{checkpoint}");
+    }
+    for location in ["/var/state", "file:///var/state", "../a b/state", "."] {
+        let text = edited(FILES, "uri: state", &format!("uri: \"{location}\""));
+
+        assert_eq!(parse(&text).err(), None, "{location}");
+    }
+}
+
+#[test]
+fn one_text_stands_for_all_layouts_of_a_manifest() {
+    let job = parse(FILES).expect("the base manifests are good");
+    let rewritten = serde_yaml::to_string(&job).expect("a job can be written");
+
+    let other = parse(&format!("# rewritten\n{rewritten}")).expect("what serde writes can be read");
+    let wider =
+        parse(&edited(FILES, "parallelism: 2", "parallelism: 3")).expect("the base manifests are good");
+
+    assert_eq!(job.canonical(), other.canonical());
+    assert_ne!(job.canonical(), wider.canonical());
+}

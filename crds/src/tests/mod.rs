@@ -43,6 +43,9 @@ spec:
       files: {url: out}
       format:
         csv: {header: true, delimiter: ;, nulls: [\"\", NA]}
+  state:
+    location: {uri: state}
+    checkpoint: {interval: 5s, timeout: 2m, retain: 4}
 ";
 
 /// A job over the generator with every kind of column.

@@ -9,6 +9,7 @@ use arrow::datatypes::Schema;
 use streamjob_core::aggregate::{AggregateSpec, Overflow};
 use streamjob_crds::{Pipeline, Transform};
 
+use crate::explain::duration;
 use crate::{FilesPlan, GeneratedValue, GeneratorPlan, NumberText, Plan, SourceKind, types};
 
 const PATH: &str = "spec.pipeline";
@@ -29,8 +30,8 @@ pub(super) fn of(plan: &Plan, pipeline: &Pipeline, reads: &Schema) -> BTreeMap<S
         fields.put(format!("transforms[{i}]"), transform(step));
     }
     fields.put("keyBy", key(plan));
-    fields.put("window.tumbling.size", format!("{}ms", plan.window.size_ms));
-    fields.put("window.tumbling.offset", format!("{}ms", plan.window.offset_ms));
+    fields.put("window.tumbling.size", duration(plan.window.size_ms));
+    fields.put("window.tumbling.offset", duration(plan.window.offset_ms));
     for (i, spec) in plan.aggregates.iter().enumerate() {
         fields.put(format!("aggregates[{i}]"), aggregate(spec, plan));
     }

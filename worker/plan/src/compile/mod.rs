@@ -16,6 +16,8 @@ mod target;
 #[cfg(test)]
 mod errors;
 #[cfg(test)]
+mod state_tests;
+#[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};

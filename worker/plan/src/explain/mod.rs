@@ -14,9 +14,11 @@ use streamjob_core::key_group::{KEY_GROUPS, range_of};
 
 use crate::steps::{Step, StepKind};
 use crate::{
-    BadRecordsPlan, FilesPlan, FormatPlan, GeneratorPlan, LatePlan, Plan, SinkKind, SourceKind, types,
+    BadRecordsPlan, FilesPlan, FormatPlan, GeneratorPlan, LatePlan, Plan, SinkKind, SourceKind, StatePlan,
+    types,
 };
-use text::{Text, count, duration, generated};
+pub(crate) use text::duration;
+use text::{Text, count, generated};
 
 /// More slots than this are not listed one by one.
 const SLOTS_LISTED: u32 = 16;
@@ -36,6 +38,7 @@ pub fn explain(plan: &Plan) -> String {
     aggregates(plan, &mut text);
     text.entry("result", &sink(plan));
     columns(&plan.result, &mut text);
+    state(&plan.state, &mut text);
     slots(plan.parallelism, &mut text);
     text.finish()
 }
@@ -221,6 +224,19 @@ fn sink(plan: &Plan) -> String {
         SinkKind::Stdout => format!("{format}, to standard output"),
         SinkKind::Blackhole => "counted and thrown away".to_owned(),
     }
+}
+
+fn state(state: &StatePlan, text: &mut Text) {
+    text.entry("state", &format!("in {}", state.folder.display()));
+    let (interval, timeout) = (millis(state.interval_ms), millis(state.timeout_ms));
+    text.line(&format!(
+        "a checkpoint every {interval}, abandoned after {timeout}; {} are kept",
+        state.retain
+    ));
+}
+
+fn millis(length: u64) -> String {
+    duration(i64::try_from(length).expect("validation keeps durations small"))
 }
 
 fn slots(parallelism: u32, text: &mut Text) {

@@ -54,7 +54,7 @@ pub(super) fn count(number: usize, what: &str) -> String {
 }
 
 /// As the manifest writes durations: `1m30s`.
-pub(super) fn duration(millis: i64) -> String {
+pub(crate) fn duration(millis: i64) -> String {
     if millis == 0 {
         return "0s".to_owned();
     }

@@ -17,11 +17,11 @@ use super::*;
 use crate::pipeline::clock::SystemClock;
 use crate::pipeline::decode;
 
-fn csv() -> FormatPlan {
+pub(super) fn csv() -> FormatPlan {
     FormatPlan::Csv { header: true, delimiter: b',', nulls: vec![String::new()] }
 }
 
-fn source(patterns: &[PathBuf], one_partition: bool, format: FormatPlan) -> SourcePlan {
+pub(super) fn source(patterns: &[PathBuf], one_partition: bool, format: FormatPlan) -> SourcePlan {
     let fields = vec![Field::new("key", DataType::Utf8, true), Field::new("n", DataType::Int64, true)];
     let files = FilesPlan {
         patterns: patterns.iter().map(|path| path.to_string_lossy().into_owned()).collect(),
@@ -36,23 +36,26 @@ fn source(patterns: &[PathBuf], one_partition: bool, format: FormatPlan) -> Sour
     }
 }
 
-fn partitions(source: &SourcePlan) -> Result<Vec<Partition>, SourceError> {
+pub(super) fn partitions(source: &SourcePlan) -> Result<Vec<Partition>, SourceError> {
     open(source, Arc::new(SystemClock::new()), decode::maker(source))
 }
 
 /// All that a partition gives.
 #[derive(Debug, Default)]
-struct Seen {
-    rows: Vec<(Option<String>, Option<i64>)>,
-    numbers: Vec<u64>,
-    positions: Vec<Position>,
-    raws: Vec<String>,
-    bad: Vec<BadRecord>,
+pub(super) struct Seen {
+    pub(super) rows: Vec<(Option<String>, Option<i64>)>,
+    pub(super) numbers: Vec<u64>,
+    pub(super) positions: Vec<Position>,
+    pub(super) raws: Vec<String>,
+    pub(super) bad: Vec<BadRecord>,
     bytes: u64,
 }
 
-fn drain(partition: &Partition, rows_max: usize) -> Seen {
-    let mut reader = partition.open().unwrap();
+pub(super) fn drain(partition: &Partition, rows_max: usize) -> Seen {
+    drain_reader(partition.open().unwrap(), rows_max)
+}
+
+pub(super) fn drain_reader(mut reader: Box<dyn PartitionReader>, rows_max: usize) -> Seen {
     let mut seen = Seen::default();
     loop {
         match reader.read(rows_max).unwrap() {
@@ -81,7 +84,7 @@ impl Seen {
     }
 }
 
-fn write(folder: &Path, name: &str, content: &[u8]) -> PathBuf {
+pub(super) fn write(folder: &Path, name: &str, content: &[u8]) -> PathBuf {
     let path = folder.join(name);
     std::fs::write(&path, content).unwrap();
     path
@@ -133,17 +136,17 @@ fn csv_with_quotes_and_any_column_order_is_read() {
     }
 }
 
-fn gzip(content: &[u8]) -> Vec<u8> {
+pub(super) fn gzip(content: &[u8]) -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     encoder.write_all(content).unwrap();
     encoder.finish().unwrap()
 }
 
-fn json(key: &str, n: i64) -> String {
+pub(super) fn json(key: &str, n: i64) -> String {
     format!("{{\"key\":\"{key}\",\"n\":{n}}}\n")
 }
 
-fn keys(seen: &Seen) -> Vec<&str> {
+pub(super) fn keys(seen: &Seen) -> Vec<&str> {
     seen.rows.iter().map(|(key, _)| key.as_deref().unwrap()).collect()
 }
 
@@ -253,6 +256,22 @@ fn a_pattern_without_files_is_an_error() {
             error.to_string(),
             format!("no file matches {}; check `source.files.urls`", patterns[1].display())
         );
+    }
+}
+
+#[test]
+fn a_folder_in_place_of_files_is_an_error_of_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("in")).unwrap();
+    for name in ["in", "i*"] {
+        let pattern = folder.path().join(name);
+
+        let error = partitions(&source(std::slice::from_ref(&pattern), false, csv())).err().unwrap();
+
+        let pattern = pattern.display();
+        let expected =
+            format!("{pattern} names a folder, not files; write `{pattern}/*` in `source.files.urls`");
+        assert!(error.to_string().starts_with(&expected), "{error}");
     }
 }
 

@@ -249,6 +249,53 @@ fn a_rate_lets_rows_out_when_they_are_due() {
 }
 
 #[test]
+fn a_generator_that_goes_on_makes_the_same_rows_whenever_that_is() {
+    let (plan, schema) = plan(
+        Some(1000),
+        vec![
+            GeneratedValue::Timestamp { start_ms: None, rows_per_second: 500, disorder_ms: 10 },
+            GeneratedValue::Zipf { values: 1000, exponent: 1.1, text: text("page-", 4) },
+        ],
+    );
+    let whole = drain(&mut generator(&plan, &schema).open(1, 0), usize::MAX).remove(0);
+    for row in [0, 1, 100, 332, 333] {
+        let mut reader = generator(&plan, &schema).open(1, row);
+        let position = SourcePosition::Row { row, started_ms: STARTED_MS };
+        assert_eq!((reader.next_position(), reader.progress().rows), (position, row));
+
+        let rest = drain(&mut reader, 50);
+
+        let rest = arrow::compute::concat_batches(&schema, &rest).unwrap();
+        assert_eq!(rest, whole.slice(row as usize, 333 - row as usize));
+        assert_eq!(reader.next_position(), SourcePosition::Row { row: 333, started_ms: STARTED_MS });
+    }
+}
+
+#[test]
+fn a_rate_goes_on_from_the_row_without_making_up_for_the_time_in_between() {
+    let (mut plan, schema) =
+        plan(None, vec![GeneratedValue::Sequence { start: 0, step: 1, modulo: None, text: None }]);
+    plan.rows_per_second = Some(30);
+    let clock = Arc::new(HandClock::default());
+    *clock.0.lock().unwrap() = Duration::from_secs(1_000_000);
+    let generator = Generator::new(&plan, &schema, clock.clone(), STARTED_MS);
+    let mut reader = generator.open(1, 5_000);
+    let mut at = |ms: u64| {
+        *clock.0.lock().unwrap() = Duration::from_secs(1_000_000) + Duration::from_millis(ms);
+        match reader.read(100).unwrap() {
+            Read::Rows(batch) => Ok((batch.first_row, batch.rows.num_rows())),
+            Read::Wait(wait) => Err(wait.as_millis()),
+            Read::End => panic!("endless"),
+        }
+    };
+
+    assert_eq!(at(0), Err(33));
+    assert_eq!(at(34), Ok((5_000, 1)));
+    assert_eq!(at(35), Err(98));
+    assert_eq!(at(1034), Ok((5_001, 10)));
+}
+
+#[test]
 fn bounded_rows_are_shared_out_and_then_it_ends() {
     let (mut plan, schema) = plan(Some(2), Vec::new());
     plan.columns = Vec::new();
