@@ -114,10 +114,13 @@ fn run_plan(plan: Plan, args: &RunArgs, screen: Screen) -> Result<Exit, Failure>
     let job = Job { plan, inputs, state, begun, options, metrics: Arc::clone(&metrics), clock, stop };
     let ending = job.run();
     progress.stop();
-    let summary = Summary::of(&metrics, started.elapsed(), Usage::now());
-    match args.log_format {
-        LogFormat::Text => logs::say(&summary),
-        LogFormat::Json => summary.log(),
+    // Of a job that could not begin there is nothing to sum up.
+    if ending.is_ok() || metrics.sum(|slot| &slot.rows_in) > 0 {
+        let summary = Summary::of(&metrics, started.elapsed(), Usage::now());
+        match args.log_format {
+            LogFormat::Text => logs::say(&summary),
+            LogFormat::Json => summary.log(),
+        }
     }
     Ok(match ending? {
         Ending::Finished => Exit::Done,
