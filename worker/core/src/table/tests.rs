@@ -34,7 +34,11 @@ fn count(table: &mut SliceTable<()>, keys: &Keys, pool: &mut Pool) {
 
 fn scan(tables: Vec<SliceTable<()>>, keys_max: usize) -> Vec<(Vec<u8>, u32)> {
     let tables = tables.into_iter().map(|table| TableFrom { table: Arc::new(table), from: 0 });
-    let mut scan = OrderedScan::new(tables.collect(), FULL, None);
+    scan_parts(tables.collect(), keys_max)
+}
+
+fn scan_parts(tables: Vec<TableFrom<()>>, keys_max: usize) -> Vec<(Vec<u8>, u32)> {
+    let mut scan = OrderedScan::new(tables, 0..KEY_GROUPS, None);
     let mut found = Vec::new();
     while let Some(chunk) = scan.next_chunk(keys_max) {
         let mut counts = vec![0; chunk.keys_len()];
@@ -177,6 +181,64 @@ fn rows_of_one_table_are_matched_with_those_of_another() {
     }
 
     assert_eq!(scan(vec![base], 10), expected(&[&first, &second]));
+}
+
+#[test]
+fn a_scan_begins_after_a_key_and_ends_with_a_key_group() {
+    let texts = texts(400, 300);
+    // Few key groups, so that most hold several keys.
+    let hash =
+        |row: usize| ((100 + row as u64 % 300 % 8) << 48) | (row as u64 % 300).wrapping_mul(0x9E37_79B9);
+    let all = keys_hashed(&texts, hash);
+    let groups = 90..120;
+    let build = |from: usize, to: usize| {
+        let mut table = SliceTable::new(&groups, &TEMPLATE, ());
+        count(&mut table, &keys_hashed(&texts[from..to], |row| all.hashes[from + row]), &mut Pool::default());
+        TableFrom { table: Arc::new(table), from: 0 }
+    };
+    let tables = [build(0, 250), build(200, 400)];
+    let order: BTreeMap<_, _> =
+        (0..400).map(|row| ((key_group(all.hashes[row]).0, all.get(row)), ())).collect();
+    for (at, &(group, key)) in order.keys().enumerate().step_by(23) {
+        for (end, keys_max) in [(u32::from(group) + 1, 1), (105, 3), (200, 1000)] {
+            let range = u32::from(group)..end;
+            let mut scan = OrderedScan::new(tables.to_vec(), range.clone(), Some(key));
+            let mut found = Vec::new();
+            while let Some(chunk) = scan.next_chunk(keys_max) {
+                found.extend(chunk.keys().map(<[u8]>::to_vec));
+                assert_eq!(found.last().map(Vec::as_slice), Some(chunk.last_key()));
+            }
+            assert!(scan.is_done(1));
+            let expected = order.keys().skip(at + 1).filter(|(group, _)| range.contains(&u32::from(*group)));
+            assert_eq!(found, expected.map(|(_, key)| key.to_vec()).collect::<Vec<_>>(), "{range:?}");
+        }
+    }
+}
+
+#[test]
+fn rows_that_another_table_has_taken_do_not_count() {
+    let (first, second) = (keys(&texts(700, 500)), keys(&texts(300, 900)));
+    let (mut base, mut delta) =
+        (SliceTable::new(&FULL, &TEMPLATE, ()), SliceTable::new(&FULL, &TEMPLATE, ()));
+    let mut pool = Pool::default();
+    count(&mut base, &first, &mut pool);
+    count(&mut delta, &second, &mut pool);
+    let mut groups = Default::default();
+    let matched = delta.match_rows(0, 77, &mut base, &mut pool, &mut groups).expect("the table has rows");
+    let (into, from) = (matched.into.field::<u32>(7), matched.from.field::<u32>(7));
+    assert_eq!(from.len(), 77);
+    (0..from.len()).for_each(|row| into.update(row, |count| count + from.get(row)));
+    let from = matched.after;
+
+    let mut group = RowGroup::default();
+    let (places, _) = delta.find(from, &second, &Selection::Range(0..300), &mut group);
+    assert_eq!(places.len(), 300 - 77);
+    let left = delta.list(from, 1000, &mut group).expect("there are more");
+    assert!(left.groups().zip(left.keys()).all(|(group, key)| group == key_group(crate::key::hash(key)).0));
+    assert_eq!(left.keys().count(), 300 - 77);
+
+    let parts = [TableFrom { table: Arc::new(base), from: 0 }, TableFrom { table: Arc::new(delta), from }];
+    assert_eq!(scan_parts(parts.to_vec(), 10), expected(&[&first, &second]));
 }
 
 #[test]

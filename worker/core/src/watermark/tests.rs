@@ -154,6 +154,36 @@ fn a_finished_partition_stays_finished() {
     time.set_status(0, Status::Active);
 }
 
+#[test]
+fn a_partition_goes_on_from_its_greatest_time() {
+    let mut before = PartitionWatermark::new(10);
+    assert_eq!(PartitionWatermark::restore(before.max_timestamp(), 10), before);
+    before.observe(500);
+
+    let after = PartitionWatermark::restore(before.max_timestamp(), 20);
+
+    assert_eq!((before.max_timestamp(), after.current()), (Some(500), 479));
+}
+
+#[test]
+fn a_restored_partition_below_time_must_catch_up() {
+    let mut time =
+        WatermarkCombiner::restore(100, &[(120, Status::Active, false), (90, Status::Active, false)]);
+
+    assert_eq!((time.current(), time.behind().collect::<Vec<_>>()), (100, vec![1]));
+    assert_eq!(time.advance(0, 130), Some(130));
+    assert_eq!(time.advance(1, 130), None);
+    assert_eq!((time.behind().count(), time.advance(0, 150), time.holding()), (0, None, Some(1)));
+}
+
+#[test]
+fn time_restored_after_all_have_finished_is_at_its_end() {
+    let time = WatermarkCombiner::restore(70, &[(70, Status::Finished, false); 2]);
+
+    assert!(time.all_finished());
+    assert_eq!(time.current(), END);
+}
+
 /// The rules as they are written, by scanning everything each time.
 struct Model {
     watermark: Vec<i64>,
@@ -176,6 +206,13 @@ impl Model {
         self.watermark.push(i64::MIN);
         self.status.push(Status::Active);
         self.aligned.push(self.last_out == i64::MIN);
+    }
+
+    /// What a restart knows.
+    fn restored(&self) -> WatermarkCombiner {
+        let partition = |c: usize| (self.watermark[c], self.status[c], !self.aligned[c]);
+        let partitions: Vec<_> = (0..self.status.len()).map(partition).collect();
+        WatermarkCombiner::restore(self.last_out, &partitions)
     }
 
     fn emit(&mut self, watermark: Option<i64>) -> Option<i64> {
@@ -232,6 +269,7 @@ enum Step {
     Watermark(usize, i64),
     Status(usize, Status),
     Add,
+    Restore,
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -240,6 +278,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         12 => (0..8_usize, -20..60_i64).prop_map(|(c, w)| Step::Watermark(c, w)),
         8 => (0..8_usize, status).prop_map(|(c, s)| Step::Status(c, s)),
         1 => Just(Step::Add),
+        2 => Just(Step::Restore),
     ];
     prop::collection::vec(step, 0..120)
 }
@@ -266,6 +305,10 @@ proptest! {
                 Step::Add => {
                     model.add();
                     time.add_partition();
+                    (None, None)
+                }
+                Step::Restore => {
+                    time = model.restored();
                     (None, None)
                 }
             };

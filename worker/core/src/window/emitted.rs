@@ -40,8 +40,9 @@ pub struct RestoredSlice {
     pub end: i64,
     /// Input rows that the states which come later account for.
     pub input_rows: u64,
-    /// What has been handed out, in the order of key groups. Other key groups count as not handed out; those that
-    /// are not the operator's are passed over.
+    /// What has been handed out, in the order of key groups. Those that are not the operator's are passed over. Those
+    /// that are missing had no state, or their slot has closed the window: nothing of them is handed out any more
+    /// once the window has fired.
     pub emitted: Vec<(Range<u32>, Emitted)>,
     /// Whether there are states that come later, by
     /// [`add_restored`](super::WindowOperator::add_restored).
@@ -61,11 +62,16 @@ impl Progress {
         Self { parts: vec![(key_groups.clone(), emitted)] }
     }
 
-    /// What a checkpoint says of these key groups; it may say nothing of some, and say something of others.
+    /// What a checkpoint says of these key groups. It may say something of others, and of some nothing, as they had
+    /// no state: of these it is `unsaid`.
     ///
     /// # Panics
     /// If parts overlap or are not in order.
-    pub(crate) fn restored(key_groups: &Range<u32>, parts: Vec<(Range<u32>, Emitted)>) -> Self {
+    pub(crate) fn restored(
+        key_groups: &Range<u32>,
+        parts: Vec<(Range<u32>, Emitted)>,
+        unsaid: &Emitted,
+    ) -> Self {
         let mut progress = Self { parts: Vec::new() };
         let mut next = key_groups.start;
         let mut before = 0;
@@ -76,12 +82,12 @@ impl Progress {
             if own.is_empty() {
                 continue;
             }
-            progress.push(next..own.start, Emitted::Nothing);
+            progress.push(next..own.start, unsaid.clone());
             next = own.end;
             let emitted = within(&own, emitted);
             progress.push(own, emitted);
         }
-        progress.push(next..key_groups.end, Emitted::Nothing);
+        progress.push(next..key_groups.end, unsaid.clone());
         progress
     }
 
@@ -145,5 +151,46 @@ fn within(groups: &Range<u32>, emitted: Emitted) -> Emitted {
         Emitted::UpTo { group, .. } if u32::from(group) < groups.start => Emitted::Nothing,
         Emitted::UpTo { group, .. } if u32::from(group) >= groups.end => Emitted::All,
         Emitted::Nothing | Emitted::UpTo { .. } | Emitted::All => emitted,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn up_to(group: u16) -> Emitted {
+        Emitted::UpTo { group, key: Box::from(*b"k") }
+    }
+
+    #[test]
+    fn what_slots_said_becomes_what_another_slot_says() {
+        let said = vec![(0..100, up_to(50)), (100..200, Emitted::All), (250..300, Emitted::Nothing)];
+        let restored = |groups, unsaid| Progress::restored(&groups, said.clone(), &unsaid).into_parts();
+
+        assert_eq!(restored(0..40, Emitted::Nothing), [(0..40, Emitted::All)]);
+        assert_eq!(restored(60..90, Emitted::Nothing), [(60..90, Emitted::Nothing)]);
+        assert_eq!(
+            restored(40..300, Emitted::All),
+            [(40..100, up_to(50)), (100..250, Emitted::All), (250..300, Emitted::Nothing)]
+        );
+        assert_eq!(
+            restored(90..400, Emitted::Nothing),
+            [(90..100, Emitted::Nothing), (100..200, Emitted::All), (200..400, Emitted::Nothing)]
+        );
+    }
+
+    #[test]
+    fn parts_are_handed_out_one_after_another_until_one_range_stands_for_all() {
+        let said = vec![(0..100, Emitted::All), (100..200, Emitted::Nothing), (200..300, up_to(250))];
+        let mut progress = Progress::restored(&(0..300), said, &Emitted::Nothing);
+
+        assert_eq!(progress.next(), Some((100..200, None)));
+        progress.advance(up_to(150));
+        assert_eq!(progress.clone().into_parts(), [(0..200, up_to(150)), (200..300, up_to(250))]);
+        assert_eq!(progress.next(), Some((150..200, Some(b"k".as_slice()))));
+        progress.advance(Emitted::All);
+        assert_eq!(progress.clone().into_parts(), [(0..300, up_to(250))]);
+        progress.advance(Emitted::All);
+        assert!(progress.is_all() && progress.next().is_none());
     }
 }

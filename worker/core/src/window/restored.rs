@@ -35,6 +35,11 @@ impl LayerBuilder {
         Ok(Self { encoder, aggregates, key_groups, table, pool, group })
     }
 
+    /// Makes room for this many keys.
+    pub fn reserve(&mut self, keys: usize) {
+        self.table.reserve(keys, &mut self.pool);
+    }
+
     /// Adds the keys that are in both `only` and the operator's key groups; a key that is there already is merged.
     /// Blocks of a window go in from old to new.
     ///

@@ -102,8 +102,9 @@ impl WindowOperator {
         self.rule.watermark = watermark;
         for restored in slices {
             let end = restored.end;
-            let emitted = Progress::restored(&self.key_groups, restored.emitted);
             let fired = self.rule.has_fired(end);
+            let unsaid = if fired { Emitted::All } else { Emitted::Nothing };
+            let emitted = Progress::restored(&self.key_groups, restored.emitted, &unsaid);
             assert!(
                 fired || emitted.is_nothing(),
                 "the window that ends at {end} was handed out before its end"

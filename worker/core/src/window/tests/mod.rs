@@ -3,7 +3,9 @@
 //! Owns: random jobs, and the model that says what they give.
 //! Never: depends on where batches end.
 
+mod barriers;
 mod restart;
+mod states;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
