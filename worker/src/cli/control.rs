@@ -1,19 +1,25 @@
-//! Finds out whether a job runs.
+//! Where a running job listens.
 //!
-//! Owns: where its socket is.
-//! Never: asks it for anything that would change it.
+//! Owns: the folder of its socket.
+//! Never: asks it for anything.
 
-use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 
 use streamjob_plan::Plan;
 
-/// Where a running job listens.
+use crate::runtime::control;
+
+/// The job's folder beside the manifest.
+pub(super) fn folder(plan: &Plan) -> PathBuf {
+    plan.manifest_folder.join(".streamjob").join(&plan.job)
+}
+
+/// The socket, for messages.
 pub(super) fn socket(plan: &Plan) -> PathBuf {
-    plan.manifest_folder.join(".streamjob").join(&plan.job).join("control.sock")
+    folder(plan).join("control.sock")
 }
 
 /// Whether a job of this manifest runs on this machine: it listens.
 pub(super) fn is_running(plan: &Plan) -> bool {
-    UnixStream::connect(socket(plan)).is_ok()
+    control::is_listening(&folder(plan))
 }

@@ -7,28 +7,31 @@ use std::io::IsTerminal;
 use std::sync::Arc;
 use std::time::Instant;
 
-use streamjob_checkpoint::protocol::BeginAt;
+use streamjob_checkpoint::log::LogError;
+use streamjob_checkpoint::protocol::Refusal;
 use streamjob_plan::{Plan, SinkKind};
 use thiserror::Error;
 use tracing::{error, info};
 
 use super::Exit;
 use super::args::{LogFormat, RunArgs};
+use super::begin::begin_at;
 use super::signals::Signals;
-use super::{logs, manifest};
+use super::state::StateError;
+use super::{control, logs, manifest};
 use crate::admin::{Admin, AdminError};
 use crate::metrics::JobMetrics;
 use crate::pipeline::clock::{Clock, SystemClock};
 use crate::progress::{Display, Progress, Screen, Summary, Usage};
-use crate::runtime::{
-    self, Ending, Inputs, Job, Options, RunError, SourceInputs, Started, State, StopFlag,
-};
+use crate::runtime::{self, Ending, Inputs, Job, Options, RunError, SourceInputs, Started, State, StopFlag};
 
 /// Why a job ended early.
 #[derive(Debug, Error)]
 enum Failure {
     #[error(transparent)]
     Job(#[from] RunError),
+    #[error(transparent)]
+    State(#[from] StateError),
     #[error(transparent)]
     Admin(#[from] AdminError),
     #[error("cannot start a thread beside the job: {0}; raise the limit of threads or end other programs")]
@@ -59,7 +62,19 @@ pub(super) fn run(args: &RunArgs) -> Exit {
         }
         Err(failure) => {
             error!("{}", with_causes(&failure));
-            Exit::Failed
+            failure.exit()
+        }
+    }
+}
+
+impl Failure {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Job(RunError::Fenced { .. } | RunError::Log(LogError::Refused(Refusal::Fenced { .. }))) => {
+                Exit::Fenced
+            }
+            Self::State(error) => error.exit(),
+            Self::Job(_) | Self::Admin(_) | Self::Thread(_) => Exit::Failed,
         }
     }
 }
@@ -84,14 +99,20 @@ fn run_plan(plan: Plan, args: &RunArgs, screen: Screen) -> Result<Exit, Failure>
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let plan = Arc::new(plan);
     let inputs: Arc<dyn Inputs> = Arc::new(SourceInputs::new(Arc::clone(&plan), Arc::clone(&clock)));
+    let begin = begin_at(args, &plan)?;
     let state = State::open(&plan)?;
-    let begun = match runtime::start(&state, &plan, &*inputs, BeginAt::Latest, &*clock)? {
+    let begun = match runtime::start(&state, &plan, &*inputs, begin, &*clock)? {
         Started::Begun(begun) => *begun,
         Started::Finished(last) => {
-            info!(job = plan.job, at = %last.record.seq, "already finished: all input was read; nothing to do");
+            info!(
+                job = plan.job,
+                record = %last.record.seq,
+                "already finished: all input was read; go back with --from, or begin anew with --fresh --discard-state"
+            );
             return Ok(Exit::Done);
         }
     };
+    info!(job = plan.job, "{}", begun.beginning);
     let metrics = Arc::new(JobMetrics::new(&plan.job, plan.parallelism, begun.partition_names()));
     let stop = StopFlag::default();
     let signals = Signals::watch({
@@ -109,7 +130,7 @@ fn run_plan(plan: Plan, args: &RunArgs, screen: Screen) -> Result<Exit, Failure>
         admin = admin.as_ref().map(|admin| admin.address().to_string()),
         "started"
     );
-    let control = Some(plan.manifest_folder.join(".streamjob").join(&plan.job));
+    let control = Some(control::folder(&plan));
     let options = Options { batch_rows: args.batch_rows, control, ..Options::default() };
     let job = Job { plan, inputs, state, begun, options, metrics: Arc::clone(&metrics), clock, stop };
     let ending = job.run();

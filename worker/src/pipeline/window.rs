@@ -11,7 +11,8 @@ use arrow::datatypes::SchemaRef;
 use streamjob_core::barrier::{Alignment, BarrierAligner};
 use streamjob_core::watermark::{Status, WatermarkCombiner};
 use streamjob_core::window::{
-    Frozen, KeyedRows, Partials, RestoredLayer, RestoredSlice, SliceStatus, WindowError, WindowOperator, WindowStats,
+    Frozen, KeyedRows, Partials, RestoredLayer, RestoredSlice, SliceStatus, WindowError, WindowOperator,
+    WindowStats,
 };
 
 /// The window stage of one slot.

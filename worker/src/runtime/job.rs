@@ -26,6 +26,7 @@ use crate::metrics::{JobMetrics, Phase};
 use crate::pipeline::clock::Clock;
 use crate::pipeline::records::{MakeDecoder, PartitionReader, SourceError};
 use crate::pipeline::{decode, source};
+use crate::progress::beginning;
 
 /// A partition, not yet opened.
 pub struct Input {
@@ -127,6 +128,8 @@ pub struct Begun {
     inherited: Option<Publication>,
     /// The checkpoint that it goes on from; `None`: from the beginning.
     pub resumed: Option<Epoch>,
+    /// From where it goes on, in words.
+    pub beginning: String,
 }
 
 impl Begun {
@@ -165,6 +168,7 @@ pub fn start(
         Start::Finished(last) => return Ok(Started::Finished(last)),
         Start::Begun(begun) => *begun,
     };
+    let beginning = beginning(&request.begin, &begun, clock.now_ms());
     let mut permit = begun.permit;
     let spec_hash = Hash::of(plan.spec_text.as_bytes());
     let resumed = begun.checkpoint.as_ref().map(|checkpoint| checkpoint.epoch);
@@ -180,7 +184,7 @@ pub fn start(
     };
     let inherited = begun.inherited.and_then(|stored| publication(&stored));
     let lineage = begun.lineage;
-    Ok(Started::Begun(Box::new(Begun { permit, lineage, checkpoint, inherited, resumed })))
+    Ok(Started::Begun(Box::new(Begun { permit, lineage, checkpoint, inherited, resumed, beginning })))
 }
 
 fn commit_start(state: &State, permit: &mut CommitPermit, first: Box<Checkpoint>) -> Result<(), RunError> {

@@ -3,6 +3,7 @@
 //! Owns: the threads of a job, from its start to its end.
 //! Never: reads a manifest or prints.
 
+pub mod control;
 pub mod coordinator;
 mod job;
 pub mod messages;

@@ -88,17 +88,15 @@ impl Merger {
 }
 
 impl Window<'_> {
-    /// Merges a block.
-    pub(super) fn add(&mut self, block: &Block, batches: &[StateRows]) -> Result<(), MergeError> {
-        for batch in batches {
-            check(&batch.keys, &self.merger.keys, block)?;
-            check(&batch.states, &self.merger.states, block)?;
-            let (keys, states) = only(batch, block);
-            let keys = self.merger.encoder.encode(&keys);
-            let partials = Partials { slice_end: self.end_ms, keys, states, rows: 0 };
-            if !partials.is_empty() {
-                self.operator.on_partials(&partials)?;
-            }
+    /// Merges rows of a block.
+    pub(super) fn add(&mut self, block: &Block, rows: &StateRows) -> Result<(), MergeError> {
+        check(&rows.keys, &self.merger.keys, block)?;
+        check(&rows.states, &self.merger.states, block)?;
+        let (keys, states) = only(rows, block);
+        let keys = self.merger.encoder.encode(&keys);
+        let partials = Partials { slice_end: self.end_ms, keys, states, rows: 0 };
+        if !partials.is_empty() {
+            self.operator.on_partials(&partials)?;
         }
         Ok(())
     }
@@ -125,10 +123,11 @@ fn null_on_overflow(spec: &AggregateSpec) -> AggregateSpec {
 
 /// Keys and states of the rows whose key groups count in this block.
 fn only(batch: &StateRows, block: &Block) -> (Vec<ArrayRef>, Vec<ArrayRef>) {
-    if batch.groups.iter().all(|&group| block.groups.contains(group)) {
+    if batch.groups.values().iter().all(|&group| block.groups.contains(group)) {
         return (batch.keys.clone(), batch.states.clone());
     }
-    let wanted: BooleanArray = batch.groups.iter().map(|&group| Some(block.groups.contains(group))).collect();
+    let wanted: BooleanArray =
+        batch.groups.values().iter().map(|&group| Some(block.groups.contains(group))).collect();
     let only = |columns: &[ArrayRef]| {
         let columns = columns.iter().map(|column| filter(column, &wanted));
         columns.collect::<Result<_, _>>().expect("a batch has a group for each row")

@@ -110,8 +110,9 @@ async fn window(
 ) -> Result<(), ExportError> {
     let mut window = merger.window(slice.end_ms)?;
     for block in &slice.blocks {
-        let batches = reader.read_block(block).await.map_err(StateError::from)?;
-        window.add(block, &batches)?;
+        for rows in reader.open_block(block).await.map_err(StateError::from)? {
+            window.add(block, &rows.map_err(StateError::from)?)?;
+        }
         progress.read(block.bytes);
     }
     progress.rows += window.rows(|rows| output.write(rows).map_err(ExportError::from))?;

@@ -6,7 +6,7 @@
 use std::fs;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, Decimal128Array, Int64Array, RecordBatch, StringArray};
+use arrow::array::{ArrayRef, AsArray, Decimal128Array, Int64Array, RecordBatch, StringArray, UInt16Array};
 use arrow::compute::concat_batches;
 use arrow::datatypes::{DataType, Int64Type};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -47,7 +47,7 @@ fn states(rows: &[(&str, i64)]) -> StateRows {
     let hashes = encoder.encode(&[Arc::clone(&keys)]).hashes;
     let counts: ArrayRef = Arc::new(Int64Array::from_iter_values(rows.iter().map(|(_, count)| *count)));
     StateRows {
-        groups: hashes.into_iter().map(|hash| key_group(hash).0).collect(),
+        groups: UInt16Array::from_iter_values(hashes.into_iter().map(|hash| key_group(hash).0)),
         keys: vec![keys],
         states: vec![counts],
     }
@@ -56,7 +56,7 @@ fn states(rows: &[(&str, i64)]) -> StateRows {
 fn merged(merger: &Merger, blocks: &[(Groups, StateRows)]) -> RecordBatch {
     let mut window = merger.window(10_000).expect("a valid window");
     for (groups, batch) in blocks {
-        window.add(&block(*groups), std::slice::from_ref(batch)).expect("a block with the right columns");
+        window.add(&block(*groups), batch).expect("a block with the right columns");
     }
     let mut rows = Vec::new();
     window
@@ -98,7 +98,8 @@ fn a_key_that_is_in_several_blocks_is_their_merge() {
 fn key_groups_that_do_not_count_are_left_out() {
     let merger = Merger::new(&plan()).expect("a plan with windows");
     let batch = states(&[("a", 1), ("b", 2), ("c", 3)]);
-    let only_b = Groups { first: u32::from(batch.groups[1]), end: u32::from(batch.groups[1]) + 1 };
+    let only_b =
+        Groups { first: u32::from(batch.groups.value(1)), end: u32::from(batch.groups.value(1)) + 1 };
 
     let rows = merged(&merger, &[(only_b, batch)]);
 
@@ -111,7 +112,7 @@ fn a_block_of_another_manifest_is_refused_by_name() {
     let mut foreign = states(&[("a", 1)]);
     foreign.states = vec![Arc::new(Decimal128Array::from_iter_values([1]))];
 
-    let refused = merger.window(10_000).expect("a valid window").add(&block(Groups::ALL), &[foreign]);
+    let refused = merger.window(10_000).expect("a valid window").add(&block(Groups::ALL), &foreign);
 
     let message = refused.expect_err("it has no such column").to_string();
     assert!(

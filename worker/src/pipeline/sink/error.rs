@@ -41,7 +41,9 @@ pub enum SinkError {
     #[error("cannot write standard output: {0}")]
     Stdout(#[source] io::Error),
     /// A checkpoint with output for a target that the job does not have.
-    #[error("the checkpoint holds output for `{name}`, which the manifest no longer has: run the old manifest once more")]
+    #[error(
+        "the checkpoint holds output for `{name}`, which the manifest no longer has: run the old manifest once more"
+    )]
     Target {
         /// The target.
         name: String,
@@ -56,7 +58,11 @@ impl SinkError {
     pub fn is_clean_stop(&self) -> bool {
         match self {
             Self::ReaderGone => true,
-            Self::Io { .. } | Self::ForeignFolder { .. } | Self::Stdout(_) | Self::Target { .. } | Self::Encode(_) => false,
+            Self::Io { .. }
+            | Self::ForeignFolder { .. }
+            | Self::Stdout(_)
+            | Self::Target { .. }
+            | Self::Encode(_) => false,
         }
     }
 

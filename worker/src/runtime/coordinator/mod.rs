@@ -44,6 +44,10 @@ pub struct CoordinatorSetup {
     pub control: Option<PathBuf>,
 }
 
-pub fn run(_setup: CoordinatorSetup, _link: CoordinatorLink, _heard: Receiver<FromWorker>) -> Result<Ending, RunError> {
+pub fn run(
+    _setup: CoordinatorSetup,
+    _link: CoordinatorLink,
+    _heard: Receiver<FromWorker>,
+) -> Result<Ending, RunError> {
     todo!()
 }

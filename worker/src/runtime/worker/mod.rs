@@ -93,7 +93,9 @@ fn wait_for_start(link: &WorkerLink) -> Option<(Start, Option<super::messages::P
             early @ (ToWorker::Barrier { .. }
             | ToWorker::Committed { .. }
             | ToWorker::Publish(_)
-            | ToWorker::Abandon { .. }) => unreachable!("{early:?} before the start: a bug of the coordinator"),
+            | ToWorker::Abandon { .. }) => {
+                unreachable!("{early:?} before the start: a bug of the coordinator")
+            }
         }
     }
 }
@@ -174,10 +176,11 @@ impl Worker<'_> {
 
     fn on_published(&self, published: Published) -> Result<(), RunError> {
         let (lineage, epoch, files) = published?;
-        let named = |(target, file): (crate::pipeline::sink::Target, crate::pipeline::sink::PublishedFile)| {
-            let target = target.name().to_owned();
-            PublishedFile { target, name: file.name, rows: file.rows, bytes: file.bytes }
-        };
+        let named =
+            |(target, file): (crate::pipeline::sink::Target, crate::pipeline::sink::PublishedFile)| {
+                let target = target.name().to_owned();
+                PublishedFile { target, name: file.name, rows: file.rows, bytes: file.bytes }
+            };
         let files = files.into_iter().map(named).collect();
         say(self.sender, ToCoordinator::Published { lineage, epoch, files });
         self.threads.wake_slots();

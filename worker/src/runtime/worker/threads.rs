@@ -83,12 +83,8 @@ impl Threads {
             leaving: Arc::new(AtomicBool::new(false)),
             handles: Vec::new(),
         };
-        let id = ObjectWriterId {
-            job: setup.plan.job.clone(),
-            lineage: start.lineage,
-            generation,
-            worker: 0,
-        };
+        let id =
+            ObjectWriterId { job: setup.plan.job.clone(), lineage: start.lineage, generation, worker: 0 };
         let starts = assign(&start.checkpoint, setup.plan.parallelism);
         let layout = layout(setup)?;
         let outboxes = threads.start_outbox(setup, &id, &channels)?;

@@ -66,7 +66,8 @@ pub(super) fn slots(
     let parkers: Vec<Parker> = starts.iter().map(|_| Parker::new()).collect();
     let wakers: Vec<_> = parkers.iter().map(|parker| parker.unparker().clone()).collect();
     let exchange = Exchange::new(wakers.clone(), setup.options.queue_bytes);
-    let build = Build { setup, checkpoint, exchange: &exchange, ends: &ends, behind: behind(checkpoint, starts) };
+    let build =
+        Build { setup, checkpoint, exchange: &exchange, ends: &ends, behind: behind(checkpoint, starts) };
     let assigned = assign(inputs, starts.len());
     let mut slots = Vec::new();
     for ((start, parker), inputs) in starts.iter().zip(parkers).zip(assigned) {
