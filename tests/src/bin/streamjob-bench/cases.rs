@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use serde::Serialize;
 
+use crate::checkpoints::{self, Checkpoints, Restart};
 use crate::expect::Expected;
 use crate::input::Uniform;
 use crate::prebuilt::{self, Measured};
@@ -50,6 +51,16 @@ pub(crate) enum Case {
     Blackhole100k,
     /// As Prebuilt1m, with results that are counted and dropped.
     Blackhole1m,
+    /// As Json100k, with a checkpoint every half second.
+    Checkpoints100k,
+    /// As Json1m, with a checkpoint every half second.
+    Checkpoints1m,
+    /// 100,000 keys in an open window: killed, and started again.
+    Restart100k,
+    /// The same with 1,000,000 keys.
+    Restart1m,
+    /// The same with 10,000,000 keys.
+    Restart10m,
 }
 
 /// What one run of a case gave.
@@ -71,6 +82,10 @@ pub(crate) enum Numbers {
     FirstOutputS(f64),
     /// A run without source.
     Prebuilt(Measured),
+    /// A whole run, and its checkpoints.
+    Checkpoints(Checkpoints),
+    /// A run that was killed and one that went on.
+    Restart(Restart),
 }
 
 impl fmt::Display for Sample {
@@ -84,6 +99,19 @@ impl fmt::Display for Sample {
                 measured.cpu_s / self.rows as f64 * 1e6,
                 measured.wall_s,
                 measured.longest_gap_ms
+            ),
+            Numbers::Restart(restart) => write!(
+                f,
+                "{name}: {:.0} ms to the first row, {:.1} s until {:.0} MB of state were back",
+                restart.first_row_s * 1e3,
+                restart.restored_s,
+                restart.state_bytes as f64 / 1e6
+            ),
+            Numbers::Checkpoints(run) => write!(
+                f,
+                "{name}: {:.3} CPU-s per million rows, {} checkpoints",
+                run.usage.cpu_s / self.rows as f64 * 1e6,
+                run.checkpoints.len()
             ),
             Numbers::Usage(usage) => write!(
                 f,
@@ -99,7 +127,7 @@ impl fmt::Display for Sample {
 
 impl Case {
     /// All cases, in the order in which a round runs them.
-    pub(crate) const ALL: [Self; 11] = [
+    pub(crate) const ALL: [Self; 16] = [
         Self::Json100k,
         Self::Json1m,
         Self::TwoFilesOneSlot,
@@ -111,6 +139,11 @@ impl Case {
         Self::Prebuilt1m,
         Self::Blackhole100k,
         Self::Blackhole1m,
+        Self::Checkpoints100k,
+        Self::Checkpoints1m,
+        Self::Restart100k,
+        Self::Restart1m,
+        Self::Restart10m,
     ];
 
     /// As on the command line and in file names.
@@ -127,17 +160,23 @@ impl Case {
             Self::Prebuilt1m => "prebuilt-1m",
             Self::Blackhole100k => "blackhole-100k",
             Self::Blackhole1m => "blackhole-1m",
+            Self::Checkpoints100k => "checkpoints-100k",
+            Self::Checkpoints1m => "checkpoints-1m",
+            Self::Restart100k => "restart-100k",
+            Self::Restart1m => "restart-1m",
+            Self::Restart10m => "restart-10m",
         }
     }
 
     fn input(self, rows: u64) -> Input {
         let uniform = |keys, files| Uniform { keys, rows, files };
         match self {
-            Self::Json100k => Input::Files(uniform(100_000, 1)),
-            Self::Json1m => Input::Files(uniform(1_000_000, 1)),
+            Self::Json100k | Self::Checkpoints100k => Input::Files(uniform(100_000, 1)),
+            Self::Json1m | Self::Checkpoints1m => Input::Files(uniform(1_000_000, 1)),
             Self::TwoFilesOneSlot | Self::TwoFilesTwoSlots => Input::Files(uniform(100_000, 2)),
-            Self::Sequence1m => Input::Sequence { keys: 1_000_000 },
-            Self::Sequence10m => Input::Sequence { keys: 10_000_000 },
+            Self::Restart100k => Input::Sequence { keys: 100_000 },
+            Self::Sequence1m | Self::Restart1m => Input::Sequence { keys: 1_000_000 },
+            Self::Sequence10m | Self::Restart10m => Input::Sequence { keys: 10_000_000 },
             Self::Start => Input::Files(Uniform { keys: 10, rows: 1_000, files: 1 }),
             Self::Prebuilt100k | Self::Blackhole100k => Input::Memory(uniform(100_000, 1)),
             Self::Prebuilt1m | Self::Blackhole1m => Input::Memory(uniform(1_000_000, 1)),
@@ -158,6 +197,11 @@ impl Case {
             | Self::TwoFilesTwoSlots
             | Self::Sequence1m
             | Self::Sequence10m
+            | Self::Checkpoints100k
+            | Self::Checkpoints1m
+            | Self::Restart100k
+            | Self::Restart1m
+            | Self::Restart10m
             | Self::Prebuilt100k
             | Self::Prebuilt1m => FILES,
         }
@@ -181,7 +225,7 @@ impl Case {
         let manifest = folder.join(format!("{}.yaml", self.name()));
         fs::write(&manifest, self.manifest(bench))?;
         let numbers = self.measure(bench, &manifest)?;
-        if self.sink() == FILES {
+        if self.sink() == FILES && !self.is_restart() {
             self.input(bench.rows).expected(bench.rows).check(&folder.join("out"))?;
         }
         fs::remove_dir_all(&folder)?;
@@ -192,6 +236,12 @@ impl Case {
         if self == Self::Start {
             return Ok(Numbers::FirstOutputS(process::time_to_first_output(&bench.streamjob, manifest)?));
         }
+        if self.is_restart() {
+            return Ok(Numbers::Restart(checkpoints::restart(&bench.streamjob, manifest, self.keys())?));
+        }
+        if self == Self::Checkpoints100k || self == Self::Checkpoints1m {
+            return Ok(Numbers::Checkpoints(checkpoints::run(&bench.streamjob, manifest)?));
+        }
         match self.input(bench.rows) {
             Input::Files(_) | Input::Sequence { .. } => {
                 Ok(Numbers::Usage(process::run(&bench.streamjob, manifest)?))
@@ -200,10 +250,46 @@ impl Case {
         }
     }
 
+    fn is_restart(self) -> bool {
+        self == Self::Restart100k || self == Self::Restart1m || self == Self::Restart10m
+    }
+
+    /// Of a case with keys in sequence.
+    fn keys(self) -> u64 {
+        match self.input(0) {
+            Input::Sequence { keys } => keys,
+            Input::Files(uniform) | Input::Memory(uniform) => u64::from(uniform.keys),
+        }
+    }
+
+    /// From one checkpoint to the next. The job of the table takes one every 5 s; cases about checkpoints take more of
+    /// them, so that there are some in a run of a few seconds.
+    fn interval(self) -> &'static str {
+        match self {
+            Self::Checkpoints100k | Self::Checkpoints1m => "500ms",
+            Self::Restart100k | Self::Restart1m | Self::Restart10m => "1s",
+            // Whose CPU the cases about checkpoints are compared with.
+            Self::Json100k | Self::Json1m => "10m",
+            Self::TwoFilesOneSlot
+            | Self::TwoFilesTwoSlots
+            | Self::Sequence1m
+            | Self::Sequence10m
+            | Self::Start
+            | Self::Prebuilt100k
+            | Self::Prebuilt1m
+            | Self::Blackhole100k
+            | Self::Blackhole1m => "5s",
+        }
+    }
+
     fn manifest(self, bench: &Bench) -> String {
+        let interval = self.interval();
+        // Restarts are measured inside of a window: what is restored is all of its keys.
+        let window = if self.is_restart() { "10h" } else { "10s" };
         let parallelism = self.parallelism();
         let name = self.name();
-        let source = self.input(bench.rows).source(&bench.cache, bench.rows);
+        let rows = if self.is_restart() { u64::MAX >> 20 } else { bench.rows };
+        let source = self.input(bench.rows).source(&bench.cache, rows);
         let sink = self.sink();
         format!(
             "apiVersion: streamjob.dev/v1alpha1
@@ -211,12 +297,13 @@ kind: StreamJob
 metadata: {{name: {name}}}
 spec:
   parallelism: {parallelism}
+  state: {{checkpoint: {{interval: {interval}, timeout: 20m}}}}
   pipeline:
     source:
 {source}
     eventTime: {{field: ts, maxOutOfOrderness: 1s}}
     keyBy: [key]
-    window: {{tumbling: {{size: 10s}}}}
+    window: {{tumbling: {{size: {window}}}}}
     aggregates: [{{name: total, function: Sum, field: value}}, {{name: rows, function: Count}}]
     sink: {sink}
 "

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod cases;
+mod checkpoints;
 mod expect;
 mod input;
 mod machine;

@@ -31,11 +31,16 @@ pub(crate) struct Usage {
 
 /// Runs a job to its end. Standard error is kept and shown if it fails.
 pub(crate) fn run(streamjob: &Path, manifest: &Path) -> Result<Usage> {
+    run_with(streamjob, manifest, &[])
+}
+
+/// The same with more options.
+pub(crate) fn run_with(streamjob: &Path, manifest: &Path, options: &[&str]) -> Result<Usage> {
     let log_path = manifest.with_extension("log");
     let log = fs::File::create(&log_path)?;
     let busy_before = busy_s()?;
     let started = Instant::now();
-    let mut child = command(streamjob, manifest).stdout(Stdio::null()).stderr(log).spawn()?;
+    let mut child = command(streamjob, manifest).args(options).stdout(Stdio::null()).stderr(log).spawn()?;
     let (cpu_s, rss_bytes) = watch(&child)?;
     let wall_s = started.elapsed().as_secs_f64();
     let foreign_s = (busy_s()? - busy_before - cpu_s).max(0.0);

@@ -10,6 +10,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 
 use crate::cases::{Case, Numbers, Sample};
+use crate::checkpoints::{Checkpoint, Checkpoints};
 use crate::machine;
 use crate::prebuilt::Measured;
 use crate::process::Usage;
@@ -71,6 +72,7 @@ fn lines(samples: &[Sample]) -> Vec<Line> {
     let without_source =
         |case| prebuilt(samples, case).map(|(rows, measured)| measured.cpu_s / rows * 1e6).collect();
     let gaps = prebuilt(samples, Case::Prebuilt1m).map(|(_, measured)| measured.longest_gap_ms).collect();
+    let durations = |case| per_checkpoint(samples, case, |of| of.duration_ms);
     let line = |what, unit, (target, moonshot), decimals, values| Line {
         what,
         unit,
@@ -100,10 +102,43 @@ fn lines(samples: &[Sample]) -> Vec<Line> {
         line("longest gap while 1 M keys fire", "ms", (20.0, 2.0), 1, gaps),
         line("peak memory, 100 k keys", "MB", (100.0, 40.0), 0, rss(Case::Json100k)),
         line("peak memory, 1 M keys", "MB", (300.0, 160.0), 0, rss(Case::Json1m)),
-        line("memory per key, from 1 M to 10 M keys", "B", (80.0, 64.0), 0, bytes_per_key(samples)),
+        line("memory per key with checkpoints, from 1 M to 10 M keys", "B", (160.0, 100.0), 0, bytes_per_key(samples)),
         line("start to first row", "ms", (200.0, 50.0), 0, first_output_ms(samples)),
         line("CPU per row at parallelism 2 over 1", "×", (1.1, 1.02), 3, cost_of_two_slots(samples)),
         line("cores left unused at parallelism 2", "%", (10.0, 2.0), 0, unused_percent(samples)),
+        line(
+            "a checkpoint every 5 s, 100 k keys, of one core",
+            "%",
+            (3.0, 1.0),
+            2,
+            checkpoint_cost_percent(samples, Case::Checkpoints100k, Case::Json100k),
+        ),
+        line(
+            "the same, 1 M keys",
+            "%",
+            (f64::INFINITY, 3.0),
+            2,
+            checkpoint_cost_percent(samples, Case::Checkpoints1m, Case::Json1m),
+        ),
+        line(
+            "longest gap between batches within 100 ms of a barrier, p99, 1 M keys",
+            "ms",
+            (1.0, 0.2),
+            2,
+            barrier_gaps_ms(samples, Case::Checkpoints1m),
+        ),
+        line("barrier to committed record, 100 k keys", "ms", (100.0, 50.0), 0, durations(Case::Checkpoints100k)),
+        line("barrier to committed record, 1 M keys", "ms", (300.0, 150.0), 0, durations(Case::Checkpoints1m)),
+        line(
+            "bytes written per changed key",
+            "B",
+            (40.0, 12.0),
+            1,
+            per_checkpoint(samples, Case::Checkpoints1m, |of| of.bytes as f64 / of.keys as f64),
+        ),
+        line("kill -9 to first row, 100 k keys", "ms", (300.0, 100.0), 0, restarts_ms(samples, Case::Restart100k)),
+        line("kill -9 to first row, 1 M keys", "ms", (500.0, 100.0), 0, restarts_ms(samples, Case::Restart1m)),
+        line("kill -9 to first row, 10 M keys", "ms", (500.0, 100.0), 0, restarts_ms(samples, Case::Restart10m)),
     ]
 }
 
@@ -111,15 +146,59 @@ fn usages(samples: &[Sample], only: Option<Case>) -> impl Iterator<Item = (f64, 
     let chosen = samples.iter().filter(move |sample| only.is_none_or(|case| sample.case == case));
     chosen.filter_map(|sample| match &sample.numbers {
         Numbers::Usage(usage) => Some((sample.rows as f64, usage)),
-        Numbers::FirstOutputS(_) | Numbers::Prebuilt(_) => None,
+        Numbers::Checkpoints(run) => Some((sample.rows as f64, &run.usage)),
+        Numbers::FirstOutputS(_) | Numbers::Prebuilt(_) | Numbers::Restart(_) => None,
     })
+}
+
+fn runs_with_checkpoints(samples: &[Sample], case: Case) -> impl Iterator<Item = &Checkpoints> {
+    samples.iter().filter(move |sample| sample.case == case).filter_map(|sample| match &sample.numbers {
+        Numbers::Checkpoints(run) => Some(run),
+        Numbers::Usage(_) | Numbers::FirstOutputS(_) | Numbers::Prebuilt(_) | Numbers::Restart(_) => None,
+    })
+}
+
+/// What a checkpoint every 5 s would add to one busy core: CPU of runs with many checkpoints, less that of runs with
+/// only the last one, for each checkpoint more.
+fn checkpoint_cost_percent(samples: &[Sample], many: Case, few: Case) -> Vec<f64> {
+    let few = usages(samples, Some(few)).map(|(_, usage)| usage.cpu_s);
+    let cost = |(run, few): (&Checkpoints, f64)| {
+        (run.usage.cpu_s - few) / (run.checkpoints.len().max(2) - 1) as f64 / 5.0 * 100.0
+    };
+    runs_with_checkpoints(samples, many).zip(few).map(cost).collect()
+}
+
+/// For each run, the 99th percentile over its checkpoints.
+fn barrier_gaps_ms(samples: &[Sample], case: Case) -> Vec<f64> {
+    let p99 = |run: &Checkpoints| {
+        let mut gaps = run.gaps_ms.clone();
+        gaps.sort_by(f64::total_cmp);
+        gaps[((gaps.len() - 1) as f64 * 0.99).round() as usize]
+    };
+    runs_with_checkpoints(samples, case).map(p99).collect()
+}
+
+/// For each run, the median over its checkpoints.
+fn per_checkpoint(samples: &[Sample], case: Case, value: impl Fn(&Checkpoint) -> f64) -> Vec<f64> {
+    let of_run = |run: &Checkpoints| median(&run.checkpoints.iter().map(&value).collect::<Vec<_>>());
+    runs_with_checkpoints(samples, case).filter_map(of_run).collect()
+}
+
+fn restarts_ms(samples: &[Sample], case: Case) -> Vec<f64> {
+    let chosen = samples.iter().filter(|sample| sample.case == case);
+    chosen
+        .filter_map(|sample| match &sample.numbers {
+            Numbers::Restart(restart) => Some(restart.first_row_s * 1e3),
+            Numbers::Usage(_) | Numbers::FirstOutputS(_) | Numbers::Prebuilt(_) | Numbers::Checkpoints(_) => None,
+        })
+        .collect()
 }
 
 fn prebuilt(samples: &[Sample], case: Case) -> impl Iterator<Item = (f64, &Measured)> {
     let chosen = samples.iter().filter(move |sample| sample.case == case);
     chosen.filter_map(|sample| match &sample.numbers {
         Numbers::Prebuilt(measured) => Some((sample.rows as f64, measured)),
-        Numbers::Usage(_) | Numbers::FirstOutputS(_) => None,
+        Numbers::Usage(_) | Numbers::FirstOutputS(_) | Numbers::Checkpoints(_) | Numbers::Restart(_) => None,
     })
 }
 
@@ -172,7 +251,7 @@ fn first_output_ms(samples: &[Sample]) -> Vec<f64> {
     numbers
         .filter_map(|numbers| match numbers {
             Numbers::FirstOutputS(seconds) => Some(seconds * 1e3),
-            Numbers::Usage(_) | Numbers::Prebuilt(_) => None,
+            Numbers::Usage(_) | Numbers::Prebuilt(_) | Numbers::Checkpoints(_) | Numbers::Restart(_) => None,
         })
         .collect()
 }

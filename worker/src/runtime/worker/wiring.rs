@@ -18,6 +18,7 @@ use streamjob_plan::{BadRecordsPlan, LatePlan, Plan};
 use super::super::{Input, RunError};
 use super::WorkerSetup;
 use super::bad_records::BadRecordHandler;
+use super::gap::GapMeter;
 use super::intake::{Intake, status};
 use super::outlets::{Outlets, SlotOutbox};
 use super::slot::{Command, Slot, SlotHandle};
@@ -142,6 +143,7 @@ impl Build<'_> {
             commands,
             events: self.ends.events.clone(),
             work: self.ends.work.clone(),
+            gap: GapMeter::default(),
             cut: None,
             budget: Arc::clone(&self.ends.budget),
             base: if id == 0 { self.checkpoint.counters } else { Counters::default() },

@@ -66,6 +66,7 @@ impl Slot {
     fn cut(&mut self, epoch: Epoch, compact: Arc<[i64]>) -> Result<(), RunError> {
         fail_point::hit("barrier.align.before");
         let since = self.clock.elapsed();
+        self.gap.on_barrier(since);
         if !planted::is(Bug::BarrierBeforeData) {
             self.drain_partials()?;
         }

@@ -141,6 +141,8 @@ pub(super) struct Slot {
     pub events: Sender<Event>,
     /// To the uploader.
     pub work: Sender<Work>,
+    /// The time between batches.
+    pub gap: GapMeter,
     /// The barrier that is being aligned.
     pub cut: Option<Cut>,
     /// Output that is not published: when there is too much of it the slot stops reading and firing.
@@ -161,7 +163,6 @@ struct State {
     drained: bool,
     was_blocked: bool,
     wait: Duration,
-    gap: GapMeter,
     parked: Duration,
     started: Duration,
     pieces: Vec<Piece>,
@@ -186,7 +187,6 @@ impl Slot {
             drained: false,
             was_blocked: false,
             wait: PARK_MAX,
-            gap: GapMeter::default(),
             parked: Duration::ZERO,
             started: now,
             pieces: Vec::new(),
@@ -307,7 +307,7 @@ impl Slot {
         counter.fetch_add(slept.as_nanos() as u64, Relaxed);
         state.parked += slept;
         if !blocked {
-            state.gap.pause();
+            self.gap.pause();
         }
         self.count_time(state);
     }

@@ -60,10 +60,11 @@ impl Slot {
             self.announce_status(id, Status::Active)?;
         }
         self.send_pieces(id, before, &mut state.pieces)?;
-        let now = self.clock.elapsed();
-        state.gap.on_batch(now, &self.metrics.slots[self.id]);
+        let done = self.clock.elapsed();
+        self.gap.on_batch(now, done, &self.metrics.slots[self.id]);
         if self.metrics.first_rows_nanos.load(Relaxed) == 0 {
-            self.metrics.first_rows_nanos.store(now.as_nanos() as u64, Relaxed);
+            self.metrics.first_rows_nanos.store(done.as_nanos() as u64, Relaxed);
+            tracing::debug!("the first rows are in windows");
         }
         self.count_window();
         self.count_time(state);
