@@ -13,15 +13,20 @@ use super::tree::{SourceFile, Tree, Violation};
 const CRATES: &[(&str, &[&str])] = &[
     ("streamjob-crds", &[]),
     ("streamjob-core", &[]),
+    ("streamjob-checkpoint", &["streamjob-core"]),
     ("streamjob-plan", &["streamjob-core", "streamjob-crds"]),
-    ("streamjob-worker", &["streamjob-core", "streamjob-plan", "streamjob-crds"]),
-    ("streamjob-tests", &["streamjob-core", "streamjob-crds", "streamjob-plan", "streamjob-worker"]),
+    ("streamjob-worker", &["streamjob-core", "streamjob-checkpoint", "streamjob-plan", "streamjob-crds"]),
+    (
+        "streamjob-tests",
+        &["streamjob-core", "streamjob-checkpoint", "streamjob-crds", "streamjob-plan", "streamjob-worker"],
+    ),
 ];
 
 /// Crates from outside that only these crates of ours may import.
 const OUTSIDE: &[(&str, &[&str])] = &[
     ("datafusion", &["streamjob-plan"]),
-    ("tokio", &["streamjob-worker", "streamjob-tests"]),
+    ("tokio", &["streamjob-checkpoint", "streamjob-worker", "streamjob-tests"]),
+    ("object_store", &["streamjob-checkpoint", "streamjob-worker", "streamjob-tests"]),
     ("axum", &["streamjob-worker"]),
     ("clap", &["streamjob-worker", "streamjob-tests"]),
     ("anyhow", &["streamjob-worker", "streamjob-tests"]),
@@ -95,6 +100,24 @@ pub(super) fn check_crates(members: &[Member]) -> Vec<Violation> {
 
 const PIPELINE: &str = "worker/src/pipeline/";
 
+/// `durability/` takes and gives frozen state and bytes; it knows no stage, and not what runs it.
+const DURABILITY: &str = "worker/src/durability/";
+
+pub(super) fn check_durability(tree: &Tree) -> Vec<Violation> {
+    let mut violations = Vec::new();
+    for file in tree.rust_files().filter(|file| file.path.starts_with(DURABILITY)) {
+        let mut paths = Paths { module: module_of(&file.path), found: Vec::new() };
+        paths.visit_file(&file.syntax());
+        for (path, line) in paths.found {
+            let top = path.first().map_or("", String::as_str);
+            if matches!(top, "pipeline" | "runtime" | "admin" | "cli") {
+                violations.push(file.violation(line, format!("`durability` imports `{top}`; runtime connects them")));
+            }
+        }
+    }
+    violations
+}
+
 /// Stages of `pipeline/` import neither each other nor what runs them.
 pub(super) fn check_stages(tree: &Tree) -> Vec<Violation> {
     let mut violations = Vec::new();
@@ -115,7 +138,7 @@ pub(super) fn check_stages(tree: &Tree) -> Vec<Violation> {
 
 fn refused_target<'a>(path: &'a [String], own: &str) -> Option<&'a str> {
     let top = path.first()?.as_str();
-    if matches!(top, "runtime" | "admin") {
+    if matches!(top, "runtime" | "durability" | "admin") {
         return Some(top);
     }
     let target = path.get(1)?.as_str();

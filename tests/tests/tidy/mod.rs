@@ -38,6 +38,7 @@ fn crates_and_stages_import_only_what_they_may() {
     let tree = Tree::of_this_repository();
     let mut violations = arrows::check_crates(&arrows::members());
     violations.extend(arrows::check_stages(&tree));
+    violations.extend(arrows::check_durability(&tree));
     report(violations);
 }
 
