@@ -14,6 +14,7 @@ use object_store::path::Path;
 use object_store::{Error, ObjectStore, ObjectStoreExt as _, PutMode, PutOptions, PutPayload};
 
 use crate::ids::WriterId;
+use crate::planted::{self, Bug};
 
 use error::Asked;
 
@@ -189,6 +190,9 @@ impl StateStore {
             Err(error) => return Created::Unknown(error),
         };
         let options = PutOptions::from(PutMode::Create);
+        if planted::is(Bug::CreateWithoutCondition) {
+            let _ = self.delete(name).await;
+        }
         let put = async {
             match self.store.put_opts(&path, payload, options).await {
                 Ok(_) => Ok(Created::Created),
