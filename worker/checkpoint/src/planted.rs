@@ -50,7 +50,7 @@ bugs! {
     BarrierBeforeData = "barrier-before-data",
     /// Positions are noted after the barrier, not at it.
     PositionsAfterBarrier = "positions-after-barrier",
-    /// A restored slot takes one key group too many.
+    /// A restored slot begins a quarter of its key groups too late.
     GroupOffByOne = "group-off-by-one",
     /// How far a window has fired is not in the checkpoint.
     FiringNotInSnapshot = "firing-not-in-snapshot",

@@ -13,6 +13,7 @@ use crate::ids::{Epoch, Generation, Hash, Lineage, Seq, WriterId};
 mod bytes;
 
 pub use bytes::{RecordError, Stored};
+pub(crate) use bytes::{Version, unwrapped, wrapped};
 
 /// The version of the format that this build writes; it reads no greater one.
 pub const FORMAT: u32 = 1;

@@ -3,13 +3,18 @@
 //! Owns: `savepoints/<id>/`: `savepoint.json`, written last, and the objects it names, under the names they had.
 //! Never: holds an outbox: what a checkpoint wanted published was published before it became a savepoint.
 
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::bundle::BundleError;
-use crate::checkpoint::Checkpoint;
-use crate::ids::{Generation, Lineage, Seq};
-use crate::record::{Owner, Record};
-use crate::store::{StateStore, StoreError};
+use crate::bundle::ipc::damaged;
+use crate::checkpoint::{Checkpoint, Object};
+use crate::ids::{Generation, Hash, Lineage, Seq};
+use crate::outbox::check_whole;
+use crate::record::{Owner, Record, Version, unwrapped, wrapped};
+use crate::store::{Created, StateStore, StoreError};
 
 /// The version of savepoints that this build writes; it reads no greater one.
 pub const FORMAT: u32 = 1;
@@ -54,8 +59,8 @@ pub enum SavepointError {
     /// One of its objects is damaged.
     #[error(transparent)]
     Object(#[from] BundleError),
-    /// There is one of this name, of another checkpoint.
-    #[error("savepoint {id} exists in {store}: choose another id")]
+    /// There is one of this name, of another lineage.
+    #[error("savepoint {id} exists in {store}, of an earlier life of this state: choose another id")]
     Exists {
         /// Its name.
         id: String,
@@ -87,7 +92,7 @@ pub enum SavepointError {
         known: u32,
     },
     /// An id that cannot be a folder's name.
-    #[error("`{id}` is not an id for a savepoint: use letters, digits, `-`, `_` and `.`, 100 at most")]
+    #[error("`{id}` is not an id for a savepoint: use letters, digits, `-` and `_`, 64 at most")]
     BadId {
         /// The id.
         id: String,
@@ -100,38 +105,170 @@ pub enum SavepointError {
     },
 }
 
-/// Copies the checkpoint of a record whose outbox is published to `savepoints/<id>/` of its state. Doing it again with
-/// the same id and record goes on where it broke off. Gives the savepoint's folder as messages show it.
+/// The folder of all savepoints of a state.
+const FOLDER: &str = "savepoints";
+/// What makes a folder of objects a savepoint.
+const FILE: &str = "savepoint.json";
+/// What is copied at once.
+const PIECE_BYTES: u64 = 8 * 1024 * 1024;
+
+/// Copies the checkpoint of a record whose outbox is published to `savepoints/<id>/` of its state, and gives that
+/// folder as messages show it. Taken again with the same id, it goes on where it broke off; a complete one of this
+/// lineage stays as it is.
 pub async fn take(
-    _state: &StateStore,
-    _id: &str,
-    _at_ms: i64,
-    _record: &Record,
+    state: &StateStore,
+    id: &str,
+    at_ms: i64,
+    record: &Record,
 ) -> Result<String, SavepointError> {
-    todo!()
+    let own = folder(state, id)?;
+    let location = own.shown().to_owned();
+    match open(&own).await {
+        Ok(before) if before.lineage == record.lineage => return Ok(location),
+        Ok(_) => return Err(SavepointError::Exists { id: id.to_owned(), store: state.shown().to_owned() }),
+        Err(SavepointError::Incomplete { .. }) => {}
+        Err(error) => return Err(error),
+    }
+    let checkpoint = record.checkpoint().ok_or(SavepointError::NoCheckpoint { seq: record.seq })?;
+    let checkpoint = checkpoint.without_outbox();
+    remove_others(&own, &checkpoint).await?;
+    for object in &checkpoint.objects {
+        copy(state, object, &own, &object.name).await?;
+    }
+    let savepoint = Savepoint {
+        id: id.to_owned(),
+        at_ms,
+        owner: record.owner.clone(),
+        lineage: record.lineage,
+        seq: record.seq,
+        generation: record.generation,
+        checkpoint,
+    };
+    let text = serde_json::to_string(&savepoint).expect("a savepoint has only keys that are strings");
+    match own.create(FILE, Bytes::from(wrapped(FORMAT, "savepoint", &text))).await {
+        Created::Created | Created::Exists => {}
+        Created::Unknown(error) => return Err(error.into()),
+    }
+    // Whoever was quicker, and whatever became of an unknown answer before: what is there counts.
+    open(&own).await?;
+    Ok(location)
 }
 
 /// Opens the savepoint in this folder: [`StateStore::local_to_read`] of it, or [`folder`] of its state.
-pub async fn open(_savepoint: &StateStore) -> Result<Savepoint, SavepointError> {
-    todo!()
+pub async fn open(savepoint: &StateStore) -> Result<Savepoint, SavepointError> {
+    let location = || savepoint.shown().to_owned();
+    let bytes = match savepoint.get(FILE).await {
+        Ok(bytes) => bytes,
+        Err(error) if error.is_missing() => return Err(SavepointError::Incomplete { location: location() }),
+        Err(error) => return Err(error.into()),
+    };
+    let damaged = |what: String| SavepointError::Damaged { location: location(), what };
+    let version: Version = serde_json::from_slice(&bytes).map_err(|error| damaged(error.to_string()))?;
+    if version.format > FORMAT {
+        return Err(SavepointError::TooNew { location: location(), found: version.format, known: FORMAT });
+    }
+    let text = std::str::from_utf8(&bytes).map_err(|error| damaged(error.to_string()))?;
+    let (hash, body) = unwrapped(FORMAT, "savepoint", text)
+        .ok_or_else(|| damaged("its envelope is not as written".to_owned()))?;
+    if Hash::of(body.as_bytes()).to_string() != hash {
+        return Err(damaged("its hash is not the one it names".to_owned()));
+    }
+    let opened: Savepoint = serde_json::from_str(body).map_err(|error| damaged(error.to_string()))?;
+    opened.checkpoint.validate().map_err(|error| damaged(error.to_string()))?;
+    if !opened.checkpoint.outbox.is_empty() {
+        return Err(damaged("it has an outbox".to_owned()));
+    }
+    Ok(opened)
 }
 
 /// The folder of a savepoint of a state.
-pub fn folder(_state: &StateStore, _id: &str) -> Result<StateStore, SavepointError> {
-    todo!()
+pub fn folder(state: &StateStore, id: &str) -> Result<StateStore, SavepointError> {
+    let is_letter = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    if id.is_empty() || id.len() > 64 || !id.bytes().all(is_letter) {
+        return Err(SavepointError::BadId { id: id.to_owned() });
+    }
+    Ok(state.within(&format!("{FOLDER}/{id}")))
 }
 
 /// Copies its objects into a state, for a generation that begins with it. The checkpoint names the copies.
 pub async fn import(
-    _savepoint: &StateStore,
-    _opened: &Savepoint,
-    _into: &StateStore,
-    _generation: Generation,
+    savepoint: &StateStore,
+    opened: &Savepoint,
+    into: &StateStore,
+    generation: Generation,
 ) -> Result<Checkpoint, SavepointError> {
-    todo!()
+    let mut checkpoint = opened.checkpoint.clone();
+    let mut names: BTreeMap<String, String> = BTreeMap::new();
+    for object in &mut checkpoint.objects {
+        // The name's end is unique: there is a random number in it.
+        let file = object.name.rsplit('/').next().unwrap_or(&object.name);
+        let name = format!("data/{generation}/{file}");
+        copy(savepoint, object, into, &name).await?;
+        names.insert(object.name.clone(), name.clone());
+        object.name = name;
+    }
+    checkpoint.objects.sort();
+    for block in checkpoint.slices.iter_mut().flat_map(|slice| &mut slice.blocks) {
+        block.object.clone_from(&names[&block.object]);
+    }
+    Ok(checkpoint)
 }
 
 /// All savepoints of a state, by id; those that cannot be read hide none of the others.
-pub async fn list(_state: &StateStore) -> Result<Vec<Found>, StoreError> {
-    todo!()
+pub async fn list(state: &StateStore) -> Result<Vec<Found>, StoreError> {
+    let listed = state.list(FOLDER, None).await?;
+    let ids: BTreeSet<&str> = listed.iter().filter_map(|object| object.name.split('/').nth(1)).collect();
+    let mut found = Vec::with_capacity(ids.len());
+    for id in ids {
+        let (location, savepoint) = match folder(state, id) {
+            Ok(own) => (own.shown().to_owned(), open(&own).await),
+            Err(error) => (format!("{}/{FOLDER}/{id}", state.shown()), Err(error)),
+        };
+        found.push(Found { id: id.to_owned(), location, savepoint });
+    }
+    Ok(found)
+}
+
+/// Copies an object, checking it on the way. One that was copied before is only checked.
+async fn copy(
+    from: &StateStore,
+    object: &Object,
+    into: &StateStore,
+    name: &str,
+) -> Result<(), SavepointError> {
+    let copied = Object { name: name.to_owned(), ..object.clone() };
+    if into.size(name).await?.is_some() {
+        check_whole(into, &copied).await?;
+        return Ok(());
+    }
+    let mut writer = into.writer(name);
+    while writer.bytes() < object.bytes {
+        let to = object.bytes.min(writer.bytes() + PIECE_BYTES);
+        let piece = from.get_range(&object.name, writer.bytes()..to).await?;
+        writer.write(piece).await?;
+    }
+    let as_written = from.size(&object.name).await? == Some(object.bytes) && writer.hash() == object.hash;
+    if !as_written {
+        writer.abort().await;
+        return Err(damaged(&object.name, "its bytes are not those that were written").into());
+    }
+    match writer.finish().await {
+        Ok(_) => Ok(()),
+        Err(StoreError::NameTaken { .. }) => {
+            check_whole(into, &copied).await?;
+            Ok(())
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Removes what an attempt with another checkpoint has left.
+async fn remove_others(own: &StateStore, checkpoint: &Checkpoint) -> Result<(), StoreError> {
+    let needed: BTreeSet<&str> = checkpoint.objects.iter().map(|object| object.name.as_str()).collect();
+    for left in own.list("data", None).await? {
+        if !needed.contains(left.name.as_str()) {
+            own.delete(&left.name).await?;
+        }
+    }
+    Ok(())
 }

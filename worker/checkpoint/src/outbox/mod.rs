@@ -11,6 +11,7 @@ mod write;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use read::check_whole;
 pub use read::{OutboxReader, read_outbox};
 pub use write::OutboxWriter;
 

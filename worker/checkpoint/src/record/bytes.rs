@@ -43,15 +43,15 @@ pub enum RecordError {
 
 /// What any version of the format has.
 #[derive(Deserialize)]
-struct Version {
-    format: u32,
+pub(crate) struct Version {
+    pub(crate) format: u32,
 }
 
 impl Record {
     /// The bytes of its object.
     pub fn encode(&self) -> Bytes {
         let body = serde_json::to_string(self).expect("a record has only keys that are strings");
-        Bytes::from(wrapped(&body))
+        Bytes::from(wrapped(FORMAT, "record", &body))
     }
 
     /// The record in the bytes of the object `name`.
@@ -63,8 +63,8 @@ impl Record {
         }
         // Strict: blanks, another order or another spelling of a number is nothing that anybody wrote.
         let text = str::from_utf8(bytes).map_err(|error| damaged(error.to_string()))?;
-        let (hash, body) =
-            unwrapped(text).ok_or_else(|| damaged("its envelope is not as written".to_owned()))?;
+        let (hash, body) = unwrapped(FORMAT, "record", text)
+            .ok_or_else(|| damaged("its envelope is not as written".to_owned()))?;
         if Hash::of(body.as_bytes()).to_string() != hash {
             return Err(damaged("its hash is not the one it names".to_owned()));
         }
@@ -101,19 +101,24 @@ impl std::hash::Hash for Stored {
     }
 }
 
-fn head() -> String {
-    format!("{{\"format\":{FORMAT},\"hash\":\"")
-}
-
-const MIDDLE: &str = "\",\"record\":";
-const TAIL: &str = "}\n";
-
-fn wrapped(body: &str) -> String {
-    format!("{}{}{MIDDLE}{body}{TAIL}", head(), Hash::of(body.as_bytes()))
+/// `{"format":1,"hash":"…","record":…}`: what is written as one line, with the hash of the body's exact bytes.
+pub(crate) fn wrapped(format: u32, kind: &str, body: &str) -> String {
+    let hash = Hash::of(body.as_bytes());
+    format!("{}{hash}{}{body}{TAIL}", head(format), middle(kind))
 }
 
 /// The hash and the body.
-fn unwrapped(text: &str) -> Option<(&str, &str)> {
-    let inner = text.strip_prefix(&head())?.strip_suffix(TAIL)?;
-    inner.split_once(MIDDLE)
+pub(crate) fn unwrapped<'a>(format: u32, kind: &str, text: &'a str) -> Option<(&'a str, &'a str)> {
+    let inner = text.strip_prefix(&head(format))?.strip_suffix(TAIL)?;
+    inner.split_once(&middle(kind))
+}
+
+const TAIL: &str = "}\n";
+
+fn head(format: u32) -> String {
+    format!("{{\"format\":{format},\"hash\":\"")
+}
+
+fn middle(kind: &str) -> String {
+    format!("\",\"{kind}\":")
 }

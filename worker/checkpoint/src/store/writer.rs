@@ -9,7 +9,6 @@ use xxhash_rust::xxh3::Xxh3;
 
 use super::{Created, StateStore, StoreError};
 use crate::checkpoint::Object;
-use crate::fail_point;
 use crate::ids::Hash;
 
 /// Stores want parts of at least 5 MiB.
@@ -44,6 +43,11 @@ impl ObjectWriter {
         self.bytes
     }
 
+    /// The hash of what was written so far.
+    pub fn hash(&self) -> Hash {
+        Hash(self.hash.digest128())
+    }
+
     /// Appends.
     pub async fn write(&mut self, bytes: Bytes) -> Result<(), StoreError> {
         if bytes.is_empty() {
@@ -61,7 +65,6 @@ impl ObjectWriter {
         if self.upload.is_some() {
             self.upload_part().await?;
         }
-        fail_point::hit("upload.complete");
         let name = std::mem::take(&mut self.name);
         match self.upload.take() {
             Some(mut upload) => {
@@ -74,8 +77,7 @@ impl ObjectWriter {
                 Created::Unknown(error) => return Err(error),
             },
         }
-        fail_point::hit("upload.completed");
-        Ok(Object { name, bytes: self.bytes, hash: Hash(self.hash.digest128()) })
+        Ok(Object { name, bytes: self.bytes, hash: self.hash() })
     }
 
     /// Gives up; what was written is removed.
@@ -98,7 +100,6 @@ impl ObjectWriter {
         if part.content_length() == 0 {
             return Ok(());
         }
-        fail_point::hit("upload.part");
         let put = upload.put_part(part);
         self.store.timed("write", &self.name, put).await
     }

@@ -74,8 +74,8 @@ fn share_of(slice: &SliceState, groups: Groups) -> Option<SliceStart> {
         .collect();
     let mut blocks: Vec<_> = cut(&slice.blocks, groups).collect();
     if planted::is(Bug::GroupOffByOne) {
-        let width = groups.end - groups.first;
-        blocks = cut(&slice.blocks, Groups { end: groups.end + width / 2, ..groups }).collect();
+        let first = groups.first + (groups.end - groups.first) / 4;
+        blocks.iter_mut().for_each(|block| block.groups.first = block.groups.first.max(first));
     }
     if emitted.is_empty() && blocks.is_empty() {
         return None;
