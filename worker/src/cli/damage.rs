@@ -93,8 +93,9 @@ impl Read {
 fn remedy_for_checkpoints(log: &[Found], read: &[Read]) -> String {
     let newest_is_whole = read.last().is_some_and(Read::is_whole);
     if !log.is_empty() {
-        return "the log itself is damaged: put the named records back from a copy of the state folder; without one, \
-                restore a savepoint from elsewhere with `streamjob run MANIFEST --fresh --discard-state`, then `--from FOLDER`"
+        return "the log itself is damaged: put the named records back from a copy of the state folder; without one, move the \
+                folder away and begin with a savepoint of it, `streamjob run MANIFEST --from MOVED/savepoints/ID`, or with \
+                nothing"
             .to_owned();
     }
     if newest_is_whole {
@@ -138,5 +139,68 @@ impl fmt::Display for Report {
             }
         }
         self.remedy.as_ref().map_or(Ok(()), |remedy| writeln!(f, "{remedy}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(epoch: u64, damaged: &[&str]) -> Read {
+        let found = |object: &&str| Found { object: (*object).to_owned(), what: "is cut off".to_owned() };
+        Read {
+            epoch: Some(Epoch(epoch)),
+            savepoint: None,
+            objects: 2,
+            bytes: 20_000,
+            damaged: damaged.iter().map(found).collect(),
+        }
+    }
+
+    fn report(log: Vec<Found>, read: Vec<Read>) -> String {
+        Report::of_checkpoints("clicks", "/state/clicks".to_owned(), log, read).to_string()
+    }
+
+    #[test]
+    fn whole_checkpoints_need_no_words() {
+        let text = report(Vec::new(), vec![read(7, &[]), read(8, &[])]);
+
+        let expected = "                objects    bytes\nepoch 7  whole        2  20.0 kB\nepoch 8  whole        2  20.0 kB\n";
+        assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn an_object_that_checkpoints_share_is_named_once_and_the_newest_whole_one_is_the_remedy() {
+        let text = report(Vec::new(), vec![read(6, &[]), read(7, &["a"]), read(8, &["a"])]);
+
+        assert_eq!(text.matches("damaged: a: is cut off\n").count(), 1, "{text}");
+        assert!(text.contains("`streamjob run MANIFEST --from 6`"), "{text}");
+    }
+
+    #[test]
+    fn damage_of_old_checkpoints_does_not_affect_the_job() {
+        let text = report(Vec::new(), vec![read(7, &["a"]), read(8, &[])]);
+
+        assert!(text.contains("the newest checkpoint is whole, so the job is not affected"), "{text}");
+    }
+
+    #[test]
+    fn without_a_whole_checkpoint_a_savepoint_is_the_remedy() {
+        let text = report(Vec::new(), vec![read(8, &["a", "b"])]);
+
+        assert!(text.contains("damaged: a: ") && text.contains("damaged: b: "), "{text}");
+        assert!(text.contains("`streamjob savepoint list MANIFEST`"), "{text}");
+    }
+
+    #[test]
+    fn a_damaged_log_is_told_apart() {
+        let found = Found { object: "log/3.json".to_owned(), what: "its hash does not fit".to_owned() };
+
+        let text = report(vec![found], vec![read(8, &[])]);
+
+        assert!(
+            text.contains("damaged: log/3.json: its hash does not fit\nthe log itself is damaged"),
+            "{text}"
+        );
     }
 }

@@ -108,4 +108,6 @@ fn ended(done: Result<Exit, StateError>, err: &mut impl Write) -> Exit {
 }
 
 #[cfg(test)]
+mod stored;
+#[cfg(test)]
 mod tests;

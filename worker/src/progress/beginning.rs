@@ -57,3 +57,59 @@ fn from(asked: &BeginAt, checkpoint: &Checkpoint, age: Option<Duration>) -> Stri
         count(checkpoint.slices.len() as u64)
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use streamjob_checkpoint::checkpoint::{Counters, OperatorState};
+    use streamjob_checkpoint::ids::{Groups, Hash};
+    use streamjob_checkpoint::record::Restore;
+
+    use super::*;
+
+    fn checkpoint() -> Box<Checkpoint> {
+        let operator =
+            OperatorState { groups: Groups::ALL, watermark_ms: Some(1_767_225_600_000), behind: Vec::new() };
+        Box::new(Checkpoint {
+            epoch: Epoch(17),
+            parallelism: 1,
+            fingerprint: BTreeMap::new(),
+            spec_hash: Hash(0),
+            partitions: Vec::new(),
+            operators: vec![operator],
+            slices: Vec::new(),
+            outbox: Vec::new(),
+            objects: Vec::new(),
+            counters: Counters { rows_in: 1_234_567, ..Counters::default() },
+        })
+    }
+
+    #[test]
+    fn a_run_says_which_checkpoint_it_goes_on_from_and_how_old_that_is() {
+        let told = from(&BeginAt::Latest, &checkpoint(), Some(Duration::from_secs(192)));
+
+        let expected = "goes on from epoch 17, 3m12s old; 1,234,567 rows read, watermark 2026-01-01T00:00:00Z, 0 open windows";
+        assert_eq!(told, expected);
+    }
+
+    #[test]
+    fn a_run_that_goes_back_says_that_output_repeats() {
+        let request = Restore { id: "1".to_owned(), from: "epoch 17".to_owned() };
+
+        let told = from(&BeginAt::From { request, checkpoint: checkpoint() }, &checkpoint(), None);
+
+        let expected =
+            "goes back to epoch 17: what was put out after it is put out again; 1,234,567 rows read";
+        assert!(told.starts_with(expected), "{told}");
+    }
+
+    #[test]
+    fn a_run_without_a_checkpoint_begins_with_nothing_and_says_what_it_gave_up() {
+        let new = with_nothing(&BeginAt::Latest, None);
+        let fresh = with_nothing(&BeginAt::Nothing { discard: true }, Some(Epoch(17)));
+
+        assert_eq!(new, "begins with nothing, at the start of its input");
+        assert_eq!(fresh, format!("{new}; its state up to epoch 17 is given up"));
+    }
+}
