@@ -175,6 +175,31 @@ fn what_is_read_is_not_folded_until_it_is_let_go() {
 }
 
 #[test]
+fn old_state_that_comes_while_a_table_is_half_way_in_another_disturbs_neither() {
+    for steps_after in [0, 1, 2, 100] {
+        let mut restored = operator(0);
+        restored.restore(5, vec![awaited(10, Emitted::Nothing)]);
+        for _ in 0..2 {
+            feed(&mut restored, &["a", "b", "c", "d"].map(|key| row(key, 1, 6)));
+            drop(restored.freeze(&[]));
+            restored.on_committed();
+        }
+        assert!(restored.fold_some(2));
+
+        restored.add_restored(10, old_state());
+        (0..steps_after).for_each(|_| {
+            restored.fold_some(1);
+        });
+        restored.on_watermark(9);
+
+        let mut results = poll(&mut restored);
+        results.sort();
+        let expected = [("a", 4, 9), ("b", 2, 2), ("c", 2, 2), ("d", 2, 2)];
+        assert_eq!(results, expected.map(|(key, count, sum)| (key.into(), 10, count, sum)));
+    }
+}
+
+#[test]
 fn memory_of_folded_tables_serves_the_next_deltas() {
     let rows: Vec<Row> = (0..20_000).map(|key| row(&format!("key-{key:010}"), 1, 1)).collect();
     let mut operator = operator(0);

@@ -72,6 +72,8 @@ enum Act {
     Freeze(i64),
     EncodeSome,
     Commit,
+    /// Begins one and commits it at once.
+    Checkpoint,
     Abandon,
     Fold(usize),
     /// The old state of one window comes.
@@ -260,6 +262,10 @@ impl<'j> Run<'j> {
             Act::Freeze(compact_every) => self.freeze(compact_every),
             Act::EncodeSome => self.encode_some(),
             Act::Commit => self.commit(),
+            Act::Checkpoint => {
+                self.freeze(i64::MAX);
+                self.commit();
+            }
             Act::Abandon => self.pending = None,
             Act::Fold(keys_max) => self.slots.iter_mut().for_each(|slot| {
                 slot.fold_some(keys_max);
@@ -336,6 +342,11 @@ fn run(job: &Job, batch_rows: usize, chunk_rows: usize, acts: &[Act]) -> (Vec<Fi
     (run.results, run.late)
 }
 
+/// Windows long enough for several checkpoints.
+fn long_jobs() -> impl Strategy<Value = Job> {
+    (jobs(), 1..20_i64).prop_map(|(job, times)| Job { size_ms: job.size_ms * times, ..job })
+}
+
 fn acts() -> impl Strategy<Value = Vec<Act>> {
     let act = prop_oneof![
         2 => Just(Act::Nothing),
@@ -344,8 +355,9 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
         4 => prop::sample::select(vec![Act::Freeze(1), Act::Freeze(3), Act::Freeze(i64::MAX)]),
         2 => Just(Act::EncodeSome),
         4 => Just(Act::Commit),
+        4 => Just(Act::Checkpoint),
         1 => Just(Act::Abandon),
-        4 => prop::sample::select(vec![Act::Fold(1), Act::Fold(2), Act::Fold(usize::MAX)]),
+        5 => prop::sample::select(vec![Act::Fold(1), Act::Fold(2), Act::Fold(usize::MAX)]),
         3 => Just(Act::Deliver),
         2 => (1..4_u32).prop_map(Act::Crash),
     ];
@@ -357,8 +369,8 @@ proptest! {
 
     #[test]
     fn every_result_comes_once_whatever_crashes(
-        job in jobs(),
-        batch_rows in 1..40_usize,
+        job in long_jobs(),
+        batch_rows in 1..20_usize,
         chunk_rows in 1..6_usize,
         acts in acts(),
     ) {
