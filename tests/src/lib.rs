@@ -5,5 +5,6 @@
 
 #![forbid(unsafe_code)]
 
+pub mod faulty_store;
 pub mod inside;
 pub mod job;

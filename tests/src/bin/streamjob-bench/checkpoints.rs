@@ -53,7 +53,8 @@ pub(crate) struct Restart {
 
 /// Runs a job to its end and reads what it says of its checkpoints.
 pub(crate) fn run(streamjob: &Path, manifest: &Path) -> Result<Checkpoints> {
-    let usage = process::run_with(streamjob, manifest, &["--log", "streamjob_worker=debug", "--log-format", "json"])?;
+    let usage =
+        process::run_with(streamjob, manifest, &["--log", "streamjob_worker=debug", "--log-format", "json"])?;
     let log = fs::read_to_string(manifest.with_extension("log"))?;
     let (mut checkpoints, mut gaps_ms) = (Vec::new(), Vec::new());
     for line in log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()) {

@@ -102,7 +102,13 @@ fn lines(samples: &[Sample]) -> Vec<Line> {
         line("longest gap while 1 M keys fire", "ms", (20.0, 2.0), 1, gaps),
         line("peak memory, 100 k keys", "MB", (100.0, 40.0), 0, rss(Case::Json100k)),
         line("peak memory, 1 M keys", "MB", (300.0, 160.0), 0, rss(Case::Json1m)),
-        line("memory per key with checkpoints, from 1 M to 10 M keys", "B", (160.0, 100.0), 0, bytes_per_key(samples)),
+        line(
+            "memory per key with checkpoints, from 1 M to 10 M keys",
+            "B",
+            (160.0, 100.0),
+            0,
+            bytes_per_key(samples),
+        ),
         line("start to first row", "ms", (200.0, 50.0), 0, first_output_ms(samples)),
         line("CPU per row at parallelism 2 over 1", "×", (1.1, 1.02), 3, cost_of_two_slots(samples)),
         line("cores left unused at parallelism 2", "%", (10.0, 2.0), 0, unused_percent(samples)),
@@ -127,8 +133,20 @@ fn lines(samples: &[Sample]) -> Vec<Line> {
             2,
             barrier_gaps_ms(samples, Case::Checkpoints1m),
         ),
-        line("barrier to committed record, 100 k keys", "ms", (100.0, 50.0), 0, durations(Case::Checkpoints100k)),
-        line("barrier to committed record, 1 M keys", "ms", (300.0, 150.0), 0, durations(Case::Checkpoints1m)),
+        line(
+            "barrier to committed record, 100 k keys",
+            "ms",
+            (100.0, 50.0),
+            0,
+            durations(Case::Checkpoints100k),
+        ),
+        line(
+            "barrier to committed record, 1 M keys",
+            "ms",
+            (300.0, 150.0),
+            0,
+            durations(Case::Checkpoints1m),
+        ),
         line(
             "bytes written per changed key",
             "B",
@@ -136,9 +154,27 @@ fn lines(samples: &[Sample]) -> Vec<Line> {
             1,
             per_checkpoint(samples, Case::Checkpoints1m, |of| of.bytes as f64 / of.keys as f64),
         ),
-        line("kill -9 to first row, 100 k keys", "ms", (300.0, 100.0), 0, restarts_ms(samples, Case::Restart100k)),
-        line("kill -9 to first row, 1 M keys", "ms", (500.0, 100.0), 0, restarts_ms(samples, Case::Restart1m)),
-        line("kill -9 to first row, 10 M keys", "ms", (500.0, 100.0), 0, restarts_ms(samples, Case::Restart10m)),
+        line(
+            "kill -9 to first row, 100 k keys",
+            "ms",
+            (300.0, 100.0),
+            0,
+            restarts_ms(samples, Case::Restart100k),
+        ),
+        line(
+            "kill -9 to first row, 1 M keys",
+            "ms",
+            (500.0, 100.0),
+            0,
+            restarts_ms(samples, Case::Restart1m),
+        ),
+        line(
+            "kill -9 to first row, 10 M keys",
+            "ms",
+            (500.0, 100.0),
+            0,
+            restarts_ms(samples, Case::Restart10m),
+        ),
     ]
 }
 
@@ -189,7 +225,9 @@ fn restarts_ms(samples: &[Sample], case: Case) -> Vec<f64> {
     chosen
         .filter_map(|sample| match &sample.numbers {
             Numbers::Restart(restart) => Some(restart.first_row_s * 1e3),
-            Numbers::Usage(_) | Numbers::FirstOutputS(_) | Numbers::Prebuilt(_) | Numbers::Checkpoints(_) => None,
+            Numbers::Usage(_) | Numbers::FirstOutputS(_) | Numbers::Prebuilt(_) | Numbers::Checkpoints(_) => {
+                None
+            }
         })
         .collect()
 }
