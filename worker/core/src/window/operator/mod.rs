@@ -103,10 +103,7 @@ impl WindowOperator {
         if rows.is_empty() {
             return Ok(());
         }
-        assert!(
-            !self.awaits_before_rows(),
-            "rows came before the state of a fired window that they may update"
-        );
+        assert!(!self.awaits_before_rows(), "rows came before the state that they may update");
         if let Some(end) = Division::only_slice(&self.rule, &rows.event_time) {
             self.update(end, rows, Selection::Range(0..rows.len()));
             return Ok(());

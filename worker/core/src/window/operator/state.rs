@@ -143,13 +143,11 @@ impl WindowOperator {
         self.awaiting > 0 && self.pending.front().is_some_and(|end| self.slices[end].awaiting)
     }
 
-    /// Whether rows must wait: they could update a window that has fired and whose state has not come. Never if no
-    /// lateness is allowed.
+    /// Whether rows must wait for old state. They never do if no lateness is allowed. If some is, they wait for all of
+    /// it: rows and watermarks of one batch may make a window fire and then update it, and an update is only right if
+    /// the whole state is there.
     pub fn awaits_before_rows(&self) -> bool {
-        let fired = ..=self.rule.watermark.saturating_add(1);
-        self.awaiting > 0
-            && self.rule.allowed_lateness_ms > 0
-            && self.slices.range(fired).any(|(_, slice)| slice.awaiting)
+        self.awaiting > 0 && self.rule.allowed_lateness_ms > 0
     }
 
     /// Whether results of late rows wait to be handed out, which must happen before a freeze.

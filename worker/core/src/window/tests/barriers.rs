@@ -84,7 +84,21 @@ fn rows_that_may_update_a_fired_window_wait_for_its_state() {
 }
 
 #[test]
-#[should_panic(expected = "rows came before the state of a fired window")]
+fn with_allowed_lateness_rows_wait_for_windows_that_may_fire_and_be_updated_in_one_batch() {
+    let mut restored = operator(100);
+    restored.restore(5, vec![awaited(10, Emitted::Nothing)]);
+    assert!(restored.awaits_before_rows());
+
+    restored.add_restored(10, old_state());
+    feed(&mut restored, &[row("a", 10, 6)]);
+    restored.on_watermark(9);
+    feed(&mut restored, &[row("a", 1, 7)]);
+
+    assert_eq!(poll(&mut restored), [("a".into(), 10, 3, 17), ("a".into(), 10, 4, 18)]);
+}
+
+#[test]
+#[should_panic(expected = "rows came before the state that they may update")]
 fn rows_are_refused_while_they_must_wait() {
     let mut restored = operator(100);
     restored.restore(15, vec![awaited(10, Emitted::All)]);
