@@ -3,7 +3,9 @@
 //! Owns: plain atomics, one padded block for each slot and partition, that the slots update once a batch.
 //! Never: formats, logs or aggregates; readers do that in their own time.
 
-use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use crossbeam_utils::CachePadded;
 
@@ -25,6 +27,8 @@ pub struct JobMetrics {
     pub first_rows_nanos: AtomicU64,
     /// Bytes of output that wait to be published.
     pub unpublished_bytes: AtomicU64,
+    /// What is known of checkpoints.
+    pub checkpoints: CheckpointMetrics,
     phase: AtomicU8,
 }
 
@@ -103,6 +107,78 @@ pub enum Phase {
     Failed,
 }
 
+/// What is known of checkpoints. Written by the coordinator, a few times an epoch.
+#[derive(Debug, Default)]
+pub struct CheckpointMetrics {
+    /// Checkpoints that this process has committed.
+    pub committed: AtomicU64,
+    /// Checkpoints that were abandoned; the next one holds their data.
+    pub failed: AtomicU64,
+    /// Whether nobody knows if a record is in the log.
+    pub unresolved: AtomicBool,
+    step: AtomicU8,
+    last: Mutex<Option<LastCheckpoint>>,
+}
+
+/// The last checkpoint that this process has committed.
+#[derive(Clone, Debug)]
+pub struct LastCheckpoint {
+    /// Its number.
+    pub epoch: u64,
+    /// When it was in the log.
+    pub committed_at: Instant,
+    /// From its barrier until then.
+    pub duration: Duration,
+    /// What most of that time went into: `barrier`, `encoding`, `upload` or `commit`.
+    pub waited_for: &'static str,
+    /// What was written for it.
+    pub bytes_written: u64,
+    /// What it consists of.
+    pub bytes_total: u64,
+}
+
+/// What the checkpoint under way waits for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum CheckpointStep {
+    /// None is under way.
+    Idle,
+    /// The barrier, or parts that are being stored.
+    Collecting,
+    /// The log.
+    Committing,
+    /// Its output.
+    Publishing,
+}
+
+impl CheckpointMetrics {
+    /// The last one that was committed.
+    pub fn last(&self) -> Option<LastCheckpoint> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// One is committed.
+    pub fn set_last(&self, last: LastCheckpoint) {
+        self.committed.fetch_add(1, Ordering::Relaxed);
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(last);
+    }
+
+    /// What the one under way waits for.
+    pub fn step(&self) -> CheckpointStep {
+        const STEPS: [CheckpointStep; 4] = [
+            CheckpointStep::Idle,
+            CheckpointStep::Collecting,
+            CheckpointStep::Committing,
+            CheckpointStep::Publishing,
+        ];
+        STEPS[usize::from(self.step.load(Ordering::Relaxed))]
+    }
+
+    /// Says what the one under way waits for.
+    pub fn set_step(&self, step: CheckpointStep) {
+        self.step.store(step as u8, Ordering::Relaxed);
+    }
+}
+
 impl JobMetrics {
     /// All counts zero, all partitions waiting.
     pub fn new(job: impl Into<String>, slots: u32, partitions: impl IntoIterator<Item = String>) -> Self {
@@ -116,6 +192,7 @@ impl JobMetrics {
             epochs_published: AtomicU64::new(0),
             first_rows_nanos: AtomicU64::new(0),
             unpublished_bytes: AtomicU64::new(0),
+            checkpoints: CheckpointMetrics::default(),
             phase: AtomicU8::new(Phase::Starting as u8),
         }
     }

@@ -11,7 +11,7 @@ use streamjob_checkpoint::checkpoint::{Checkpoint, PartitionState};
 use streamjob_checkpoint::ids::{Epoch, Hash, Lineage, WriterId};
 use streamjob_checkpoint::log::{CommitError, Log, TokioPacer};
 use streamjob_checkpoint::protocol::{BeginAt, Commit, CommitPermit, Start, StartRequest};
-use streamjob_checkpoint::record::{Body, Owner, Stored};
+use streamjob_checkpoint::record::{Owner, Stored};
 use streamjob_checkpoint::store::StateStore;
 use streamjob_plan::Plan;
 use tokio::runtime::{Builder, Runtime};
@@ -203,11 +203,7 @@ fn commit_start(state: &State, permit: &mut CommitPermit, first: Box<Checkpoint>
 
 fn publication(stored: &Stored) -> Option<Publication> {
     let record = &stored.record;
-    let Body::Epoch { checkpoint } = &record.body else { return None };
-    let outbox = checkpoint.outbox.clone();
-    let named = |name: &str| outbox.iter().any(|outbox| outbox.object == name);
-    let objects = checkpoint.objects.iter().filter(|object| named(&object.name)).cloned().collect();
-    Some(Publication { lineage: record.lineage, epoch: checkpoint.epoch, outbox, objects })
+    record.checkpoint().map(|checkpoint| Publication::of(record.lineage, checkpoint))
 }
 
 /// Whose state a job on this machine has.

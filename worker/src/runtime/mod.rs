@@ -129,6 +129,12 @@ pub enum RunError {
         /// Why.
         reason: String,
     },
+    /// A bug: coordinator, workers and log do not agree.
+    #[error("{what}; the job was stopped, nothing wrong was committed; this is a bug, please report it")]
+    Protocol {
+        /// About what.
+        what: String,
+    },
     /// A thread cannot be started.
     #[error("cannot start the thread `{thread}`; lower `parallelism` or raise the limit of threads")]
     Thread {

@@ -127,7 +127,7 @@ impl Log {
     }
 
     /// Who has taken over, if anybody has.
-    pub(crate) async fn successor(&self, permit: &CommitPermit) -> Result<Option<Generation>, LogError> {
+    pub async fn successor(&self, permit: &CommitPermit) -> Result<Option<Generation>, LogError> {
         let own = permit.generation();
         match self.head().await? {
             Some(head)

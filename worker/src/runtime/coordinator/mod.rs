@@ -1,23 +1,21 @@
-//! Stub.
-use std::collections::BTreeMap;
-use std::path::PathBuf;
-use std::sync::Arc;
+//! The coordinator role: it starts epochs, commits them, has them published, and decides when the job is over.
+//!
+//! Owns: the state machine ([`state`]), and the thread around it.
+//! Never: touches rows, or state of windows.
 
-use crossbeam_channel::Receiver;
-use streamjob_checkpoint::checkpoint::Checkpoint;
-use streamjob_checkpoint::ids::Lineage;
-use streamjob_checkpoint::log::Log;
-use streamjob_checkpoint::protocol::CommitPermit;
-use streamjob_checkpoint::store::StateStore;
-use streamjob_plan::Plan;
-use tokio::runtime::Handle;
+pub mod event;
+pub mod state;
 
-use super::messages::Publication;
-use super::transport::{CoordinatorLink, FromWorker};
-use super::{RunError, StopFlag};
-use crate::metrics::JobMetrics;
-use crate::pipeline::clock::Clock;
-use crate::pipeline::sink::{Folder, Target};
+mod commit;
+mod effects;
+mod end;
+mod epoch;
+mod savepoints;
+mod shell;
+mod status;
+mod step;
+
+pub use shell::{CoordinatorSetup, run};
 
 /// How a job ended.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -26,28 +24,4 @@ pub enum Ending {
     Finished,
     /// Someone asked it to stop; nothing fired early.
     Stopped,
-}
-
-pub struct CoordinatorSetup {
-    pub plan: Arc<Plan>,
-    pub log: Log,
-    pub store: StateStore,
-    pub permit: CommitPermit,
-    pub lineage: Lineage,
-    pub checkpoint: Box<Checkpoint>,
-    pub inherited: Option<Publication>,
-    pub folders: BTreeMap<Target, Folder>,
-    pub metrics: Arc<JobMetrics>,
-    pub clock: Arc<dyn Clock>,
-    pub stop: StopFlag,
-    pub runtime: Handle,
-    pub control: Option<PathBuf>,
-}
-
-pub fn run(
-    _setup: CoordinatorSetup,
-    _link: CoordinatorLink,
-    _heard: Receiver<FromWorker>,
-) -> Result<Ending, RunError> {
-    todo!()
 }

@@ -67,6 +67,16 @@ pub struct Publication {
     pub objects: Vec<Object>,
 }
 
+impl Publication {
+    /// What a checkpoint of a lineage wants published.
+    pub fn of(lineage: Lineage, checkpoint: &Checkpoint) -> Self {
+        let outbox = checkpoint.outbox.clone();
+        let named = |object: &&Object| outbox.iter().any(|outbox| outbox.object == object.name);
+        let objects = checkpoint.objects.iter().filter(named).cloned().collect();
+        Self { lineage, epoch: checkpoint.epoch, outbox, objects }
+    }
+}
+
 /// From a worker to the coordinator.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase", deny_unknown_fields)]

@@ -1,0 +1,242 @@
+//! What the coordinator does outside of itself: appends, lists, deletes, copies.
+//!
+//! Owns: the tasks that do it, and the permit, which one of them holds at a time.
+//! Never: decides; each task ends with one input for the coordinator.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Mutex as StdMutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crossbeam_channel::Sender;
+use futures::FutureExt;
+use streamjob_checkpoint::ids::{Epoch, Lineage, Seq};
+use streamjob_checkpoint::log::{CommitError, Log};
+use streamjob_checkpoint::protocol::{Commit, CommitPermit};
+use streamjob_checkpoint::record::{Record, Stored};
+use streamjob_checkpoint::retention::{Retention, RetentionError, Sweep};
+use streamjob_checkpoint::savepoint;
+use tokio::runtime::Handle;
+use tokio::sync::Mutex;
+use tokio::task::JoinHandle;
+
+use super::event::Input;
+use super::shell::CoordinatorSetup;
+use crate::durability::with_causes;
+use crate::pipeline::clock::Clock;
+use crate::pipeline::sink::{self, Folder, Target};
+use crate::runtime::messages::PublishedFile;
+
+/// How long objects stay that nothing names any more: readers of an old checkpoint have that much time.
+const GRACE: Duration = Duration::from_secs(10);
+/// How long the store has to say who leads, when something else has failed already.
+const LEADS_DEADLINE: Duration = Duration::from_secs(5);
+/// How long tasks have at the end.
+const FINISH_DEADLINE: Duration = Duration::from_secs(2);
+
+/// Does what waits.
+pub(super) struct Effects {
+    shared: Arc<Shared>,
+    retention: Arc<Mutex<Retention>>,
+    folders: Arc<BTreeMap<Target, Folder>>,
+    answers: Sender<Input>,
+    tasks: Handle,
+    running: Vec<JoinHandle<()>>,
+}
+
+/// What several tasks need.
+struct Shared {
+    log: Log,
+    permit: Mutex<CommitPermit>,
+    kept: StdMutex<Kept>,
+    clock: Arc<dyn Clock>,
+}
+
+/// The newest epoch of ours, and the records that are being copied.
+#[derive(Default)]
+struct Kept {
+    newest: Option<Arc<Record>>,
+    copied: BTreeMap<String, Seq>,
+}
+
+impl Effects {
+    /// Effects on the world of this setup; what comes of them goes to `answers`.
+    pub(super) fn new(setup: CoordinatorSetup, answers: Sender<Input>) -> Self {
+        let CoordinatorSetup { plan, log, permit, folders, clock, runtime, .. } = setup;
+        let permit = Mutex::new(permit);
+        Self {
+            shared: Arc::new(Shared { log, permit, kept: StdMutex::default(), clock }),
+            retention: Arc::new(Mutex::new(Retention::new(plan.state.retain, GRACE))),
+            folders: Arc::new(folders),
+            answers,
+            tasks: runtime,
+            running: Vec::new(),
+        }
+    }
+
+    /// Appends a record.
+    pub(super) fn append(&mut self, commit: Commit) {
+        let shared = Arc::clone(&self.shared);
+        self.spawn(async move {
+            let mut permit = shared.permit.lock().await;
+            match shared.log.commit(&mut permit, commit).await {
+                Ok(stored) => {
+                    shared.kept().newest = Some(record_of(&stored));
+                    Input::Appended
+                }
+                Err(CommitError::Fenced { by }) => Input::Fenced { by },
+                Err(error @ CommitError::Unresolved(_)) => Input::Unresolved { cause: with_causes(&error) },
+                Err(error @ CommitError::Refused(_)) => Input::Refused { cause: with_causes(&error) },
+                Err(error @ CommitError::Record(_)) => Input::Broken { reason: with_causes(&error) },
+            }
+        });
+    }
+
+    /// Lists the files of an epoch in each folder that got any, and lets the next epoch commit.
+    pub(super) fn conclude(&mut self, (lineage, epoch): (Lineage, Epoch), files: Vec<PublishedFile>) {
+        let (shared, folders) = (Arc::clone(&self.shared), Arc::clone(&self.folders));
+        self.spawn(async move {
+            let listed = if files.is_empty() {
+                Ok(())
+            } else {
+                let list = move || list(&folders, (lineage, epoch), files);
+                tokio::task::spawn_blocking(list).await.unwrap_or_else(|error| Err(error.to_string()))
+            };
+            if listed.is_ok() {
+                // Nobody waits for an epoch without output.
+                let _waited = shared.permit.lock().await.published(lineage, epoch);
+            }
+            Input::Concluded(listed)
+        });
+    }
+
+    /// Deletes what nobody needs. That it did not work is no reason to stop: a later sweep makes up for it.
+    pub(super) fn sweep(&mut self) {
+        let (shared, retention) = (Arc::clone(&self.shared), Arc::clone(&self.retention));
+        self.spawn(async move {
+            let pins: BTreeSet<Seq> = shared.kept().copied.values().copied().collect();
+            let sweep = Sweep { now: shared.clock.elapsed(), pins: &pins };
+            let mut retention = retention.lock().await;
+            let permit = shared.permit.lock().await;
+            match retention.run(&shared.log, &permit, sweep).await {
+                Ok(swept) => {
+                    tracing::debug!(
+                        records = swept.records,
+                        objects = swept.objects,
+                        "deleted old checkpoints"
+                    );
+                    Input::Swept
+                }
+                Err(RetentionError::Fenced { by }) => Input::Fenced { by },
+                Err(error @ (RetentionError::Log(_) | RetentionError::Store(_))) => {
+                    tracing::warn!("{}; it is tried again after the next one", with_causes(&error));
+                    Input::Swept
+                }
+            }
+        });
+    }
+
+    /// Looks whether there is a savepoint of this id already: of an earlier run, or of this one, long ago.
+    pub(super) fn find_savepoint(&mut self, id: String) {
+        let shared = Arc::clone(&self.shared);
+        self.spawn(async move {
+            let folder = match savepoint::folder(shared.log.store(), &id) {
+                Ok(folder) => folder,
+                Err(error) => return Input::SavepointTaken { id, result: Err(with_causes(&error)) },
+            };
+            match savepoint::open(&folder).await {
+                Ok(_complete) => {
+                    let location = folder.shown().to_owned();
+                    Input::SavepointTaken { id, result: Ok(location) }
+                }
+                // Whatever is wrong with what is there is found when it is written.
+                Err(_) => Input::SavepointAsked { id },
+            }
+        });
+    }
+
+    /// Copies the newest epoch.
+    pub(super) fn take_savepoint(&mut self, id: String, epoch: Epoch) {
+        let shared = Arc::clone(&self.shared);
+        let newest = shared.kept().newest.clone();
+        let record = newest.expect("a savepoint is of an epoch that is committed");
+        let of = record.checkpoint().map(|checkpoint| checkpoint.epoch);
+        assert_eq!(of, Some(epoch), "a savepoint is of the newest epoch");
+        // From here on, not from when the task runs: a sweep may come in between.
+        shared.kept().copied.insert(id.clone(), record.seq);
+        self.spawn(async move {
+            let now_ms = shared.clock.now_ms();
+            let taken = savepoint::take(shared.log.store(), &id, now_ms, &record).await;
+            shared.kept().copied.remove(&id);
+            Input::SavepointTaken { id, result: taken.map_err(|error| with_causes(&error)) }
+        });
+    }
+
+    /// Finds out who leads. If the store does not say it, whatever else has failed is told.
+    pub(super) fn ask_who_leads(&mut self) {
+        let shared = Arc::clone(&self.shared);
+        self.spawn(async move {
+            let asked = async {
+                let permit = shared.permit.lock().await;
+                shared.log.successor(&permit).await
+            };
+            match tokio::time::timeout(LEADS_DEADLINE, asked).await {
+                Ok(Ok(Some(by))) => Input::Fenced { by },
+                Ok(Ok(None) | Err(_)) | Err(_) => Input::Leads,
+            }
+        });
+    }
+
+    /// Waits a moment for what is under way; what is not done then breaks off, as in a crash.
+    pub(super) fn finish(&mut self) {
+        let running = std::mem::take(&mut self.running);
+        let aborts: Vec<_> = running.iter().map(JoinHandle::abort_handle).collect();
+        let all = async { tokio::time::timeout(FINISH_DEADLINE, futures::future::join_all(running)).await };
+        if self.tasks.block_on(all).is_err() {
+            aborts.iter().for_each(tokio::task::AbortHandle::abort);
+        }
+    }
+
+    fn spawn(&mut self, task: impl Future<Output = Input> + Send + 'static) {
+        self.running.retain(|task| !task.is_finished());
+        let answers = self.answers.clone();
+        self.running.push(self.tasks.spawn(async move {
+            let input = AssertUnwindSafe(task).catch_unwind().await.unwrap_or_else(|_panic| Input::Broken {
+                reason: "a task of the coordinator panicked; this is a bug, please report it".to_owned(),
+            });
+            // The channel has room for more answers than are ever under way; an ended coordinator needs none.
+            let _ended = answers.try_send(input);
+        }));
+    }
+}
+
+impl Shared {
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn record_of(stored: &Stored) -> Arc<Record> {
+    Arc::new(stored.record.clone())
+}
+
+/// Writes `_epoch-<n>.json` into each folder that got files.
+fn list(
+    folders: &BTreeMap<Target, Folder>,
+    (lineage, epoch): (Lineage, Epoch),
+    files: Vec<PublishedFile>,
+) -> Result<(), String> {
+    let mut by_target: BTreeMap<String, Vec<sink::PublishedFile>> = BTreeMap::new();
+    for PublishedFile { target, name, rows, bytes } in files {
+        by_target.entry(target).or_default().push(sink::PublishedFile { name, rows, bytes });
+    }
+    for (target, files) in by_target {
+        let folder = Target::named(&target).and_then(|target| folders.get(&target));
+        let folder =
+            folder.ok_or_else(|| format!("files were published for `{target}`, which has no folder"))?;
+        sink::write_epoch_manifest(&folder.path, &lineage.to_string(), epoch.0, &files)
+            .map_err(|error| with_causes(&error))?;
+    }
+    Ok(())
+}

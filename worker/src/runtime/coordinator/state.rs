@@ -1,0 +1,363 @@
+//! Decides when an epoch begins, whether it is committed or abandoned, what follows it, and when the job is over.
+//!
+//! Owns: where the job stands: the step, the last committed checkpoint, who waits for what.
+//! Never: does anything: no clock, no thread, no I/O. The shell hands it inputs and carries out its outputs.
+//!
+//! ```text
+//! Registering ─► Inherited output, if any ─► Idle ─► Collecting ─► Appending ─► Publishing ─► Concluding ─┐
+//!                                             ▲          │ abandoned                                      │
+//!                                             └──────────┴────────────────────────────────────────────────┤
+//!                                                                 after the last epoch: Closing ─► Appending
+//! ```
+
+use std::time::Duration;
+
+use streamjob_checkpoint::checkpoint::Checkpoint;
+use streamjob_checkpoint::ids::{Epoch, Generation, Lineage};
+use streamjob_checkpoint::planted::{self, Bug};
+use streamjob_checkpoint::protocol::Commit;
+
+use super::Ending;
+use super::event::{End, Input, Note, Output, Setup};
+use super::savepoints::Savepoints;
+use super::step::{Appending, Publishing, Report, Step};
+use crate::runtime::messages::{FailureKind, PublishedFile, ToCoordinator, ToWorker};
+
+/// How long workers have to register.
+const REGISTER_TIMEOUT: Duration = Duration::from_secs(60);
+/// The first pause after a failure; each one in a row doubles it.
+const PAUSE_MIN: Duration = Duration::from_millis(100);
+/// The longest pause between two tries of an append.
+const PAUSE_MAX: Duration = Duration::from_secs(10);
+
+/// The coordinator, as a state machine.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Coordinator {
+    pub(super) setup: Setup,
+    pub(super) workers: Vec<Worker>,
+    /// The last committed one.
+    pub(super) checkpoint: Box<Checkpoint>,
+    /// The greatest epoch number that was used, abandoned ones included.
+    pub(super) last_epoch: Epoch,
+    pub(super) step: Step,
+    pub(super) savepoints: Savepoints,
+    /// When the interval is over.
+    pub(super) next_barrier: Duration,
+    /// No barrier before that, whoever wants one: the last epoch was abandoned.
+    pub(super) not_before: Duration,
+    pub(super) abandoned_in_a_row: u32,
+    /// A worker has much output that waits to be committed.
+    pub(super) early: bool,
+    stopping: bool,
+    sweeping: bool,
+    /// Of the input that is being dealt with.
+    pub(super) now: Duration,
+    pub(super) outputs: Vec<Output>,
+}
+
+/// What is known of a worker.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(super) struct Worker {
+    slots: Option<u32>,
+    pub(super) checked: bool,
+    drained: bool,
+}
+
+impl Coordinator {
+    /// One that waits for its workers.
+    pub fn new(setup: Setup, now: Duration) -> Self {
+        assert!(setup.workers > 0, "a job has a worker");
+        assert!(setup.checkpoint.epoch <= setup.last_epoch, "an epoch that is committed was used");
+        Self {
+            workers: vec![Worker::default(); setup.workers as usize],
+            checkpoint: setup.checkpoint.clone(),
+            last_epoch: setup.last_epoch,
+            step: Step::Registering { until: now + REGISTER_TIMEOUT },
+            savepoints: Savepoints::default(),
+            next_barrier: now + setup.interval,
+            not_before: now,
+            abandoned_in_a_row: 0,
+            early: false,
+            stopping: false,
+            sweeping: false,
+            now,
+            outputs: Vec::new(),
+            setup,
+        }
+    }
+
+    /// Deals with an input at `now`, time since any start. Returns what is to be done, in order.
+    pub fn on(&mut self, input: Input, now: Duration) -> Vec<Output> {
+        if self.is_over() {
+            return Vec::new();
+        }
+        let answers_question = matches!(input, Input::Leads | Input::Fenced { .. });
+        if matches!(self.step, Step::Failing { .. }) && !answers_question {
+            // Whatever it is, it changes nothing any more.
+            return Vec::new();
+        }
+        assert!(self.now <= now, "time goes on: {:?} then {now:?}", self.now);
+        self.now = now;
+        match input {
+            Input::Worker { worker, generation, message } => self.on_message(worker, generation, message),
+            Input::WorkerGone { worker, cause } => self.fail(format!("worker {worker} has gone: {cause}")),
+            Input::Appended => self.on_appended(),
+            Input::Unresolved { cause } => self.on_unresolved(cause),
+            Input::Refused { cause } => self.protocol(format!("the log refused a record: {cause}")),
+            Input::Broken { reason } => self.fail(reason),
+            Input::Fenced { by } => self.end(End::Fenced { by }),
+            Input::Concluded(result) => self.on_concluded(result),
+            Input::Leads => self.on_leads(),
+            Input::SavepointAsked { id } => self.outputs.extend(self.savepoints.ask(id)),
+            Input::SavepointTaken { id, result } => {
+                let answer = self.savepoints.on_taken(id, result);
+                self.outputs.push(answer);
+            }
+            Input::Swept => self.sweeping = false,
+            Input::Stop => self.stopping = true,
+            Input::Tick => {}
+        }
+        while self.advance() {}
+        std::mem::take(&mut self.outputs)
+    }
+
+    /// When it wants a [`Input::Tick`] at the latest, if nothing else comes.
+    pub fn deadline(&self) -> Option<Duration> {
+        match &self.step {
+            Step::Registering { until } => Some(*until),
+            Step::Idle if self.wants_barrier() => Some(self.not_before),
+            Step::Idle => Some(self.next_barrier.max(self.not_before)),
+            Step::Collecting(epoch) => Some(epoch.since + self.setup.timeout),
+            Step::Appending(append) => append.again_at,
+            Step::Publishing(_)
+            | Step::Concluding { .. }
+            | Step::Closing { .. }
+            | Step::Failing { .. }
+            | Step::Over => None,
+        }
+    }
+
+    /// Whether it has come to its end.
+    pub fn is_over(&self) -> bool {
+        matches!(self.step, Step::Over)
+    }
+
+    fn on_message(&mut self, worker: u32, generation: Generation, message: ToCoordinator) {
+        if generation != self.setup.generation && !planted::is(Bug::StaleGenerationAck) {
+            return self.note(Note::Ignored { worker, generation });
+        }
+        let known = &mut self.workers[worker as usize];
+        match message {
+            ToCoordinator::Failed { kind, reason } => return self.on_failed(worker, kind, reason),
+            ToCoordinator::Registered { slots } if known.slots.is_none() => known.slots = Some(slots),
+            ToCoordinator::Registered { .. } => {
+                return self.protocol(format!("worker {worker} registered twice"));
+            }
+            said if known.slots.is_none() => {
+                return self.protocol(format!("worker {worker} has not registered and says {said:?}"));
+            }
+            ToCoordinator::Checked => known.checked = true,
+            ToCoordinator::Drained => known.drained = true,
+            ToCoordinator::OutboxFull => self.early = true,
+            ToCoordinator::Acknowledged { epoch, report, times } => {
+                self.on_acknowledged(worker, epoch, Report { report, times, at: self.now });
+            }
+            ToCoordinator::UploadFailed { epoch, cause } => {
+                if self.is_current(worker, epoch) {
+                    self.abandon(format!("worker {worker} could not store its part: {cause}"));
+                }
+            }
+            ToCoordinator::Published { lineage, epoch, files } => {
+                self.on_published(worker, (lineage, epoch), files);
+            }
+        }
+    }
+
+    fn on_published(&mut self, worker: u32, what: (Lineage, Epoch), files: Vec<PublishedFile>) {
+        let awaited = if let Step::Publishing(publishing) = &mut self.step {
+            (publishing.lineage, publishing.epoch) == what
+                && publishing.published[worker as usize].replace(files).is_none()
+        } else {
+            false
+        };
+        // Output that was told to be published before its commit is not waited for.
+        let awaited = awaited || planted::is(Bug::PublishBeforeCommit);
+        if !awaited {
+            self.protocol(format!("worker {worker} published epoch {}, which nobody asked for", what.1));
+        }
+    }
+
+    fn on_failed(&mut self, worker: u32, kind: FailureKind, reason: String) {
+        match kind {
+            FailureKind::OutputClosed => self.end(End::OutputClosed { reason }),
+            FailureKind::Error if self.setup.workers == 1 => self.fail(reason),
+            FailureKind::Error => self.fail(format!("worker {worker}: {reason}")),
+        }
+    }
+
+    /// One step on, if the time for it has come.
+    fn advance(&mut self) -> bool {
+        match &self.step {
+            Step::Registering { until } => {
+                let slots: Option<u32> = self.workers.iter().map(|worker| worker.slots).sum();
+                match slots {
+                    Some(slots) => self.start(slots),
+                    None if self.now >= *until => self.fail(self.silent()),
+                    None => return false,
+                }
+            }
+            Step::Idle => {
+                let due = self.wants_barrier() || self.now >= self.next_barrier;
+                if !due || self.now < self.not_before {
+                    return false;
+                }
+                self.begin_epoch();
+            }
+            Step::Collecting(collecting) => {
+                let checked = self.workers.iter().all(|worker| worker.checked);
+                if checked && let Some(reports) = collecting.complete() {
+                    self.commit(reports);
+                } else if self.now >= collecting.since + self.setup.timeout {
+                    self.abandon(self.guilty(collecting));
+                } else {
+                    return false;
+                }
+            }
+            Step::Appending(appending) => {
+                if appending.again_at.is_none_or(|at| self.now < at) {
+                    return false;
+                }
+                self.append_again();
+            }
+            Step::Publishing(publishing) => match publishing.files() {
+                Some(files) => self.conclude(files),
+                None => return false,
+            },
+            Step::Closing { ending } => {
+                if self.savepoints.copy() {
+                    return false;
+                }
+                self.close(*ending);
+            }
+            Step::Concluding { .. } | Step::Failing { .. } | Step::Over => return false,
+        }
+        true
+    }
+
+    fn start(&mut self, slots: u32) {
+        if slots != self.setup.parallelism {
+            let wanted = self.setup.parallelism;
+            return self.protocol(format!("workers have {slots} slots, the job has {wanted}"));
+        }
+        let Setup { lineage, inherited, .. } = &self.setup;
+        let (lineage, inherited) = (*lineage, inherited.clone());
+        self.step = match &inherited {
+            Some(publication) => Step::Publishing(Publishing::of(publication, self.workers.len(), None)),
+            None => Step::Idle,
+        };
+        self.tell_all(&ToWorker::Start { lineage, checkpoint: self.checkpoint.clone(), inherited });
+    }
+
+    /// What the job ends with now, if it does.
+    pub(super) fn ending(&self) -> Option<Ending> {
+        if self.workers.iter().all(|worker| worker.drained) {
+            Some(Ending::Finished)
+        } else if self.stopping {
+            Some(Ending::Stopped)
+        } else {
+            None
+        }
+    }
+
+    fn wants_barrier(&self) -> bool {
+        self.early || self.savepoints.wait() || self.ending().is_some()
+    }
+
+    fn on_unresolved(&mut self, cause: String) {
+        let Step::Appending(appending) = &mut self.step else {
+            return self.protocol("an append that nobody wanted is unresolved".to_owned());
+        };
+        appending.tries += 1;
+        let pause = pause(appending.tries);
+        appending.again_at = Some(self.now + pause);
+        self.note(Note::Unresolved { cause, pause });
+    }
+
+    fn append_again(&mut self) {
+        if let Step::Appending(appending) = &mut self.step {
+            appending.again_at = None;
+            let commit = appending.commit.clone();
+            self.outputs.push(Output::Append(commit));
+        }
+    }
+
+    fn on_appended(&mut self) {
+        let Step::Appending(Appending { commit, epoch, .. }) = &self.step else {
+            return self.protocol("a record is in the log that nobody wanted".to_owned());
+        };
+        match (commit.clone(), epoch.clone()) {
+            (Commit::Epoch(checkpoint), Some(epoch)) => {
+                self.abandoned_in_a_row = 0;
+                self.on_committed(checkpoint, epoch);
+            }
+            (Commit::Epoch(_), None) => self.protocol("an epoch came from nowhere".to_owned()),
+            (Commit::Final { finished, .. }, _) => {
+                let ending = if finished { Ending::Finished } else { Ending::Stopped };
+                self.end(End::Done(ending));
+            }
+        }
+    }
+
+    fn conclude(&mut self, files: Vec<PublishedFile>) {
+        if let Step::Publishing(Publishing { lineage, epoch, ending, .. }) = self.step {
+            self.step = Step::Concluding { epoch, ending };
+            self.outputs.push(Output::Conclude { lineage, epoch, files });
+        }
+    }
+
+    fn on_concluded(&mut self, result: Result<(), String>) {
+        let Step::Concluding { epoch, ending } = self.step else {
+            return self.protocol("an epoch is concluded that nobody wanted".to_owned());
+        };
+        if let Err(reason) = result {
+            return self.fail(reason);
+        }
+        self.note(Note::Published { epoch });
+        let copies = self.savepoints.on_published(epoch);
+        self.outputs.extend(copies);
+        self.step = match ending {
+            Some(ending) => Step::Closing { ending },
+            None => Step::Idle,
+        };
+        // Final need not wait for a sweep that the next start makes as well.
+        if ending.is_none() && !std::mem::replace(&mut self.sweeping, true) {
+            self.outputs.push(Output::Sweep);
+        }
+    }
+
+    pub(super) fn tell_all(&mut self, message: &ToWorker) {
+        let workers = 0..self.setup.workers;
+        self.outputs.extend(workers.map(|worker| Output::Tell { worker, message: message.clone() }));
+    }
+
+    pub(super) fn note(&mut self, note: Note) {
+        self.outputs.push(Output::Note(note));
+    }
+
+    fn silent(&self) -> String {
+        let silent: Vec<String> = (0..self.workers.len())
+            .filter(|&worker| self.workers[worker].slots.is_none())
+            .map(|worker| worker.to_string())
+            .collect();
+        format!(
+            "worker {} has not registered within {} s; look for its last words above",
+            silent.join(", "),
+            REGISTER_TIMEOUT.as_secs()
+        )
+    }
+}
+
+/// The pause after so many failures in a row.
+pub(super) fn pause(in_a_row: u32) -> Duration {
+    PAUSE_MIN.saturating_mul(1 << in_a_row.saturating_sub(1).min(16)).min(PAUSE_MAX)
+}
