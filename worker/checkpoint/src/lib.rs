@@ -5,6 +5,8 @@
 
 pub mod bundle;
 pub mod checkpoint;
+#[cfg(test)]
+mod exploration;
 pub mod fail_point;
 pub mod ids;
 pub mod log;

@@ -21,8 +21,9 @@ pub struct Begin {
     start: StartRequest,
     /// Fixed when the head was first seen: who loses to an equal one does not try a greater one.
     own: Option<Generation>,
-    /// A record that the head names and that was gone: if that happens twice under one head, it is lost.
-    gone: Option<(Seq, Seq)>,
+    /// Why it was refused after the first look. While a start looks, others go on and delete: only what a second look
+    /// finds again is true.
+    doubted: Option<Refusal>,
     at: At,
 }
 
@@ -67,7 +68,7 @@ pub struct Claimed {
 impl Begin {
     /// The start that was asked for.
     pub fn new(start: StartRequest) -> Self {
-        Self { start, own: None, gone: None, at: At::Finding(FindHead::new()) }
+        Self { start, own: None, doubted: None, at: At::Finding(FindHead::new()) }
     }
 
     fn found(&mut self, head: Head) -> At {
@@ -98,7 +99,7 @@ impl Begin {
             return At::ReadingBeginning { head, seq };
         }
         if beginning.record.seq.next() == head.record.seq && !head.follows(&beginning) {
-            return At::refused(Refusal::NotLinked { record: head.record.seq });
+            return self.refuse(Refusal::NotLinked { record: head.record.seq });
         }
         let read = |unpublished| Read { head: head.clone(), beginning: beginning.clone(), unpublished };
         match head.record.unpublished {
@@ -111,13 +112,11 @@ impl Begin {
         }
     }
 
-    /// A record that the head names is not there: either the log has gone on since, or it is lost.
-    fn is_gone(&mut self, head: &Stored, seq: Seq) -> At {
-        let gone = Some((head.record.seq, seq));
-        if self.gone == gone {
-            return At::refused(Refusal::RecordLost { record: seq, needed_by: head.record.seq });
+    fn refuse(&mut self, refusal: Refusal) -> At {
+        if self.doubted.as_ref() == Some(&refusal) {
+            return At::refused(refusal);
         }
-        self.gone = gone;
+        self.doubted = Some(refusal);
         At::Finding(FindHead::new())
     }
 
@@ -126,7 +125,7 @@ impl Begin {
         let log = read.as_ref().map(|read| (&*read.head, &*read.beginning));
         let decision = match decide::decide(&self.start, own, Facts { log, any_data }) {
             Ok(decision) => decision,
-            Err(refusal) => return At::refused(refusal),
+            Err(refusal) => return self.refuse(refusal),
         };
         let head = read.as_ref().map(|read| &*read.head);
         let (first, then) = match decision {
@@ -270,8 +269,12 @@ impl Machine for Begin {
             (At::ReadingUnpublished { read, .. }, Answer::Got(found)) => {
                 self.decide(Some(Read { unpublished: Some(found), ..read }), false)
             }
-            (At::ReadingBeginning { head, seq }, Answer::Absent) => self.is_gone(&head, seq),
-            (At::ReadingUnpublished { read, seq }, Answer::Absent) => self.is_gone(&read.head, seq),
+            (At::ReadingBeginning { head, seq: record }, Answer::Absent) => {
+                self.refuse(Refusal::RecordLost { record, needed_by: head.record.seq })
+            }
+            (At::ReadingUnpublished { read, seq: record }, Answer::Absent) => {
+                self.refuse(Refusal::RecordLost { record, needed_by: read.head.record.seq })
+            }
             (at, answer) => panic!("{answer:?} is no answer to {at:?}"),
         };
     }

@@ -1,0 +1,499 @@
+//! A process of the exploration: it starts, publishes, commits, deletes, ends, and may crash at any point.
+//!
+//! Owns: the order in which a process does these things.
+//! Never: decides what the production machines decide.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::world::{Bounds, ByHash, Late, World, beginning};
+use crate::checkpoint::{Checkpoint, Object, OutboxObject};
+use crate::ids::{Epoch, Generation, Hash, Lineage, Seq, WriterId};
+use crate::protocol::{
+    Action, Answer, Append, Appended, Begin, BeginAt, Begun, Commit, CommitPermit, Machine, Refusal, Start,
+    StartRequest, Step,
+};
+use crate::record::{Body, Owner, Restore, Stored};
+use crate::retention::{Known, Look, Plan, Seen};
+
+/// What a process was told at its start.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub(super) enum Told {
+    Latest,
+    /// In this incarnation, attempt after attempt.
+    Incarnation(u64),
+    Discard,
+    /// From the oldest epoch that is certainly retained.
+    Restore,
+}
+
+/// One of the two.
+#[derive(Clone, Debug, Default, Hash)]
+pub(super) struct Process {
+    starts: u8,
+    phase: Arc<Phase>,
+}
+
+#[derive(Clone, Debug, Default, Hash)]
+enum Phase {
+    #[default]
+    Off,
+    Starting(Box<Begin>, Told),
+    Leading(Box<Leading>),
+}
+
+#[derive(Clone, Debug, Hash)]
+struct Leading {
+    permit: CommitPermit,
+    checkpoint: Option<Box<Checkpoint>>,
+    known: BTreeMap<Seq, Known>,
+    /// Objects to delete when the grace is over.
+    unnamed: BTreeSet<String>,
+    commits: u8,
+    work: Work,
+}
+
+#[derive(Clone, Debug, Hash)]
+enum Work {
+    Publishing(Arc<Stored>),
+    Uploading,
+    Committing(Append),
+    Looking(Box<Look>),
+    Deleting { records: Vec<Seq>, objects: Vec<String> },
+}
+
+/// Which step was taken: enough to tell the story of a counterexample.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Label {
+    Landed,
+    Crashed(usize),
+    CrashedInRequest(usize),
+    Started(usize),
+    Asked { process: usize, what: &'static str, answer: &'static str },
+    Did(usize, &'static str),
+}
+
+impl std::fmt::Display for Label {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Landed => f.write_str("a late request lands"),
+            Self::Crashed(process) => write!(f, "{process} crashes"),
+            Self::CrashedInRequest(process) => write!(f, "{process} crashes, its request may still land"),
+            Self::Started(process) => write!(f, "{process} starts"),
+            Self::Asked { process, what, answer } => write!(f, "{process} asks: {what}? {answer}"),
+            Self::Did(process, what) => write!(f, "{process} {what}"),
+        }
+    }
+}
+
+pub(super) type Next = Vec<(Label, World)>;
+
+/// All that can happen next.
+pub(super) fn successors(world: &World, bounds: Bounds, told: &[Told]) -> Next {
+    let mut next = Vec::new();
+    for at in 0..world.late.len() {
+        let mut then = world.clone();
+        then.land(at);
+        next.push((Label::Landed, then));
+    }
+    for own in 0..world.processes.len() {
+        step(world, own, bounds, told, &mut next);
+        crash(world, own, &mut next);
+    }
+    next
+}
+
+fn step(world: &World, own: usize, bounds: Bounds, told: &[Told], next: &mut Next) {
+    match &*world.processes[own].phase {
+        Phase::Off => {
+            let starts = world.processes[own].starts;
+            if starts < bounds.starts[own] {
+                let mut then = world.clone();
+                start(&mut then, own, told[own], bounds);
+                next.push((Label::Started(own), then));
+            }
+        }
+        Phase::Starting(begin, told) => ask(world, own, &**begin, next, |begin, world| match begin.step() {
+            Step::Ask(_) => world.processes[own].phase = Phase::Starting(Box::new(begin), *told).into(),
+            Step::Done(claimed) => {
+                let phase = begun(world, *told, claimed.map(crate::protocol::Claimed::start));
+                world.processes[own].phase = phase.into();
+            }
+        }),
+        Phase::Leading(leading) => lead(world, own, leading, bounds, next),
+    }
+}
+
+/// A process dies; a request that it has sent may still land.
+fn crash(world: &World, own: usize, next: &mut Next) {
+    if world.crashes == 0 || matches!(*world.processes[own].phase, Phase::Off) {
+        return;
+    }
+    let mut then = world.clone();
+    then.crashes -= 1;
+    then.processes[own].phase = Phase::Off.into();
+    if let Some(request) = request(&world.processes[own].phase) {
+        let mut in_request = then.clone();
+        in_request.send(request);
+        next.push((Label::CrashedInRequest(own), in_request));
+    }
+    next.push((Label::Crashed(own), then));
+}
+
+fn request(phase: &Phase) -> Option<Late> {
+    let of_step = |action| match action {
+        Action::Create(record) => Some(Late::Create(ByHash(record))),
+        Action::List(_) | Action::AnyData | Action::ListData | Action::Get(_) => None,
+    };
+    match phase {
+        Phase::Off => None,
+        Phase::Starting(begin, _) => of_step(action(begin.step())),
+        Phase::Leading(leading) => match &leading.work {
+            Work::Committing(append) => of_step(action(append.step())),
+            Work::Deleting { records, objects } => deletion(records, objects),
+            Work::Publishing(_) | Work::Uploading | Work::Looking(_) => None,
+        },
+    }
+}
+
+fn deletion(records: &[Seq], objects: &[String]) -> Option<Late> {
+    let record = records.first().map(|seq| Late::DeleteRecord(*seq));
+    record.or_else(|| objects.first().map(|name| Late::DeleteObject(name.clone())))
+}
+
+fn action<T>(step: Step<T>) -> Action {
+    match step {
+        Step::Ask(action) => action,
+        Step::Done(_) => unreachable!("what is done is taken at once"),
+    }
+}
+
+/// Lets a machine ask its question: one next world for each answer.
+fn ask<M: Machine + Clone>(
+    world: &World,
+    own: usize,
+    machine: &M,
+    next: &mut Next,
+    then: impl Fn(M, &mut World),
+) {
+    let action = action(machine.step());
+    for (mut world, answer) in world.answers(&action) {
+        let label = Label::Asked { process: own, what: name_of(&action), answer: name_of_answer(&answer) };
+        let mut machine = machine.clone();
+        machine.on(answer);
+        then(machine, &mut world);
+        next.push((label, world));
+    }
+}
+
+fn start(world: &mut World, own: usize, told: Told, bounds: Bounds) {
+    let process = &mut world.processes[own];
+    process.starts += 1;
+    let starts = process.starts;
+    let id = (own as u128 + 1) * 16 + u128::from(starts);
+    let restored = match told {
+        Told::Restore => retained(&world.chain, bounds.retain),
+        Told::Latest | Told::Incarnation(_) | Told::Discard => None,
+    };
+    let request = StartRequest {
+        owner: Owner { cluster: String::new(), namespace: String::new(), name: String::new() },
+        sink: BTreeMap::new(),
+        fingerprint: BTreeMap::new(),
+        generation: match told {
+            Told::Incarnation(incarnation) => Some(Generation { incarnation, attempt: starts.into() }),
+            Told::Latest | Told::Discard | Told::Restore => None,
+        },
+        begin: match (told, restored) {
+            (Told::Discard, _) => BeginAt::Nothing { discard: true },
+            (_, Some(checkpoint)) => BeginAt::From {
+                // The same request however often it is started: it happens once.
+                request: Restore { id: own.to_string(), from: String::new() },
+                checkpoint,
+            },
+            (Told::Latest | Told::Incarnation(_) | Told::Restore, None) => BeginAt::Latest,
+        },
+        floor: None,
+        writer: WriterId(id),
+        lineage: Lineage(id),
+        now_ms: 0,
+    };
+    world.processes[own].phase = Phase::Starting(Box::new(Begin::new(request)), told).into();
+}
+
+/// The oldest epoch that every leader keeps.
+fn retained(chain: &[Arc<Stored>], retain: usize) -> Option<Box<Checkpoint>> {
+    let lineage = chain.last()?.record.lineage;
+    let epochs = chain.iter().rev().filter(|stored| stored.record.lineage == lineage);
+    let newest = epochs.filter(|stored| matches!(stored.record.body, Body::Epoch { .. })).take(retain);
+    newest.last()?.record.checkpoint().cloned().map(Box::new)
+}
+
+fn begun(world: &mut World, told: Told, start: Result<Start, Refusal>) -> Phase {
+    let begun = match start {
+        Ok(Start::Begun(begun)) => begun,
+        Ok(Start::Finished(_)) => return Phase::Off,
+        Err(Refusal::Fenced { .. } | Refusal::Ended { .. } | Refusal::StateExists { .. }) => {
+            return Phase::Off;
+        }
+        Err(refusal) => {
+            world.must(false, || format!("a start is refused though nothing is lost: {refusal}"));
+            return Phase::Off;
+        }
+    };
+    check_begun(world, told, &begun);
+    let Begun { permit, checkpoint, inherited, .. } = *begun;
+    let first = permit.last_epoch().is_none();
+    let work = match inherited {
+        Some(inherited) if !first => Work::Publishing(Arc::new(inherited)),
+        Some(_) | None => Work::Uploading,
+    };
+    Phase::Leading(Box::new(Leading {
+        permit,
+        checkpoint,
+        known: BTreeMap::new(),
+        unnamed: BTreeSet::new(),
+        commits: 0,
+        work,
+    }))
+}
+
+/// A start begins where the truth says.
+fn check_begun(world: &mut World, told: Told, begun: &Begun) {
+    let claim = begun.permit.head();
+    let (claim_seq, claim_hash) = (claim.record.seq, claim.hash);
+    let upto = world.chain.iter().position(|stored| stored.hash == claim_hash);
+    world.must(upto.is_some(), || format!("a start leads by record {claim_seq}, which is not in the log"));
+    let Some(upto) = upto else { return };
+    let truth = beginning(&world.chain[..=upto]).cloned();
+    let right = truth.as_ref().is_some_and(|truth| truth.record.seq == begun.resumed_from);
+    let from = begun.resumed_from;
+    world.must(right, || format!("a start begins at record {from}"));
+    let state = truth.as_ref().and_then(|truth| truth.record.checkpoint());
+    let same = state == begun.checkpoint.as_deref();
+    world.must(same, || {
+        format!("a start that was told {told:?} begins with another state than that of {from}")
+    });
+}
+
+fn lead(world: &World, own: usize, leading: &Leading, bounds: Bounds, next: &mut Next) {
+    match &leading.work {
+        Work::Publishing(stored) => {
+            let mut then = world.clone();
+            if !then.has_objects(stored) {
+                // Who has lost the log long ago finds out by this, too.
+                let leads = then.leader() == Some(leading.permit.generation());
+                then.must(!leads, || "the leader's outbox is gone before it is published".to_owned());
+                then.processes[own].phase = Phase::Off.into();
+                next.push((Label::Did(own, "finds its outbox gone"), then));
+                return;
+            }
+            then.publish(stored);
+            let mut leading = leading.clone();
+            let epoch = stored.record.checkpoint().map(|checkpoint| checkpoint.epoch).unwrap_or_default();
+            leading.permit.published(stored.record.lineage, epoch);
+            let own_epoch = stored.record.writer == leading.permit.head().record.writer;
+            if own_epoch {
+                leading.look(bounds);
+            } else {
+                leading.work = Work::Uploading;
+            }
+            then.set(own, leading);
+            next.push((Label::Did(own, "publishes"), then));
+        }
+        Work::Uploading => {
+            let mut then = world.clone();
+            let mut leading = leading.clone();
+            let commit = leading.upload(&mut then, bounds);
+            let record = leading.permit.prepare(&commit, 0).expect("the process commits in order");
+            leading.work = Work::Committing(Append::new(record));
+            then.set(own, leading);
+            next.push((Label::Did(own, "uploads"), then));
+        }
+        Work::Committing(append) => ask(world, own, append, next, |append, world| {
+            let mut leading = leading.clone();
+            match append.step() {
+                Step::Ask(_) => {
+                    leading.work = Work::Committing(append);
+                    world.set(own, leading);
+                }
+                Step::Done(appended) => {
+                    world.processes[own].phase = committed(world, leading, &appended, bounds).into()
+                }
+            }
+        }),
+        Work::Looking(look) => ask(world, own, &**look, next, |look, world| {
+            let mut leading = leading.clone();
+            match look.step() {
+                Step::Ask(_) => {
+                    leading.work = Work::Looking(Box::new(look));
+                    world.set(own, leading);
+                }
+                Step::Done(Seen::Overtaken) => world.processes[own].phase = Phase::Off.into(),
+                Step::Done(Seen::Plan(plan)) => {
+                    leading.known = look.into_known();
+                    let due = leading.due(*plan, bounds, world.restores());
+                    leading.delete(due.0, due.1);
+                    world.set(own, leading);
+                }
+            }
+        }),
+        Work::Deleting { records, objects } => delete(world, own, leading, (records, objects), next),
+    }
+}
+
+fn committed(world: &mut World, mut leading: Leading, appended: &Appended, bounds: Bounds) -> Phase {
+    let record = match appended {
+        Appended::Mine => leading.permit.committed(),
+        Appended::Lost { to } => {
+            let own = leading.permit.head().record.writer;
+            world.must(to.record.writer != own, || "a process is fenced by its own record".to_owned());
+            return Phase::Off;
+        }
+    };
+    let seq = record.record.seq;
+    let in_chain = world.chain.iter().any(|stored| stored.hash == record.hash);
+    world.must(in_chain, || format!("record {seq} counts as committed, but is not in the log"));
+    leading.checkpoint = record.record.checkpoint().cloned().map(Box::new);
+    match &record.record.body {
+        Body::Epoch { checkpoint } if !checkpoint.outbox.is_empty() => {
+            leading.work = Work::Publishing(record.clone())
+        }
+        Body::Epoch { .. } => match leading.inherited(world) {
+            Some(inherited) => leading.work = Work::Publishing(inherited),
+            None => leading.look(bounds),
+        },
+        Body::Final { .. } | Body::Genesis { .. } | Body::Claim { .. } | Body::Deleted => return Phase::Off,
+    }
+    Phase::Leading(Box::new(leading))
+}
+
+fn delete(world: &World, own: usize, leading: &Leading, what: (&[Seq], &[String]), next: &mut Next) {
+    let (records, objects) = what;
+    let mut rest = leading.clone();
+    match records.split_first() {
+        Some((_, records)) => rest.delete(records.to_vec(), objects.to_vec()),
+        None => rest.delete(Vec::new(), objects[1..].to_vec()),
+    }
+    let request = deletion(records, objects).expect("there is something to delete");
+    let mut done = world.clone();
+    done.set(own, rest);
+    let mut late = done.clone();
+    done.send(request.clone());
+    let at = done.late.iter().position(|sent| *sent == request).expect("just sent");
+    done.land(at);
+    next.push((Label::Did(own, "deletes"), done));
+    if world.faults > 0 {
+        // Its answer is lost: the sweep ends, and what it asked for may happen later.
+        late.faults -= 1;
+        late.send(request);
+        let mut leading = leading.clone();
+        leading.work = Work::Uploading;
+        late.set(own, leading);
+        next.push((Label::Did(own, "deletes without an answer"), late));
+    }
+}
+
+impl World {
+    /// Whether a restore is under way: a grace is longer than that.
+    fn restores(&self) -> bool {
+        let restoring = |process: &Process| matches!(*process.phase, Phase::Starting(_, Told::Restore));
+        self.processes.iter().any(restoring)
+    }
+
+    fn set(&mut self, own: usize, leading: Leading) {
+        self.processes[own].phase = Phase::Leading(Box::new(leading)).into();
+    }
+}
+
+impl Leading {
+    /// The next checkpoint, its object uploaded; after the last one, the end.
+    fn upload(&mut self, world: &mut World, bounds: Bounds) -> Commit {
+        let last = self.checkpoint.clone();
+        if self.commits == bounds.commits {
+            let mut checkpoint = last.expect("an epoch was committed");
+            checkpoint.epoch = self.permit.last_epoch().expect("an epoch was committed");
+            checkpoint.outbox.clear();
+            return Commit::Final { checkpoint, finished: false };
+        }
+        self.commits += 1;
+        let epoch = self.permit.last_epoch().map_or(Epoch(0), Epoch::next);
+        let name =
+            format!("data/{}/{epoch}-{}", self.permit.generation(), self.permit.head().record.writer.0);
+        let mut objects = last.map(|checkpoint| checkpoint.objects).unwrap_or_default();
+        // The chain of an old object ends when it is compacted: here, after two epochs.
+        objects.drain(..objects.len().saturating_sub(1));
+        let mut outbox = Vec::new();
+        if epoch > Epoch(0) {
+            world.data.insert(name.clone());
+            objects.push(Object { name: name.clone(), bytes: 1, hash: Hash(0) });
+            outbox.push(OutboxObject { object: name, parts: Vec::new() });
+        }
+        Commit::Epoch(Box::new(Checkpoint { epoch, objects, outbox, ..empty() }))
+    }
+
+    /// The output of an older lineage that epoch 0 went before.
+    fn inherited(&self, world: &World) -> Option<Arc<Stored>> {
+        let unpublished = self.permit.head().record.unpublished?;
+        world.log.get(&unpublished).cloned()
+    }
+
+    fn look(&mut self, bounds: Bounds) {
+        let known = std::mem::take(&mut self.known);
+        let first = known.is_empty();
+        let look = Look::new(&self.permit, bounds.retain, BTreeSet::new(), first).knowing(known);
+        self.work = Work::Looking(Box::new(look));
+    }
+
+    /// What this sweep deletes: with a grace, objects wait for a later one.
+    fn due(&mut self, plan: Plan, bounds: Bounds, restores: bool) -> (Vec<Seq>, Vec<String>) {
+        if !bounds.grace {
+            return (plan.records, plan.objects.into_iter().collect());
+        }
+        let waited = std::mem::take(&mut self.unnamed);
+        let (now, later): (BTreeSet<_>, BTreeSet<_>) = waited.into_iter().partition(|_| !restores);
+        self.unnamed = later;
+        self.unnamed.extend(plan.objects);
+        self.unnamed.retain(|name| !now.contains(name));
+        (plan.records, now.into_iter().filter(|name| !plan.kept.contains(name)).collect())
+    }
+
+    fn delete(&mut self, records: Vec<Seq>, objects: Vec<String>) {
+        let nothing = records.is_empty() && objects.is_empty();
+        self.work = if nothing { Work::Uploading } else { Work::Deleting { records, objects } };
+    }
+}
+
+fn empty() -> Checkpoint {
+    Checkpoint {
+        epoch: Epoch(0),
+        parallelism: 1,
+        fingerprint: BTreeMap::new(),
+        spec_hash: Hash(0),
+        partitions: Vec::new(),
+        operators: Vec::new(),
+        slices: Vec::new(),
+        outbox: Vec::new(),
+        objects: Vec::new(),
+        counters: crate::checkpoint::Counters::default(),
+    }
+}
+
+fn name_of(action: &Action) -> &'static str {
+    match action {
+        Action::List(_) => "list",
+        Action::AnyData | Action::ListData => "list data",
+        Action::Get(_) => "get",
+        Action::Create(_) => "create",
+    }
+}
+
+fn name_of_answer(answer: &Answer) -> &'static str {
+    match answer {
+        Answer::Listed(_) | Answer::Data(_) | Answer::Objects(_) => "listed",
+        Answer::Got(_) => "got",
+        Answer::Absent => "absent",
+        Answer::Created => "created",
+        Answer::Exists => "exists",
+        Answer::Unknown => "unknown",
+    }
+}

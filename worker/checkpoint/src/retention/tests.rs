@@ -1,1 +1,0 @@
-//! Retention over small logs.
