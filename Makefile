@@ -15,7 +15,7 @@ help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
 
 .PHONY: demo
-demo: ## install, build, run the flights job on real input, compare with DuckDB (first time about 11 min on 2 cores, then seconds)
+demo: ## install, build, run the flights job on real input, kill it half-way, run it again, compare with DuckDB (first time about 11 min on 2 cores, then seconds)
 	@tests/setup build answers
 	@echo 'demo: building target/release/streamjob (first time about 11 minutes on 2 cores)'
 	cargo build --locked --release --bin streamjob
