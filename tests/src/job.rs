@@ -74,8 +74,11 @@ impl JobFolder {
     }
 }
 
-/// The built program; `cargo build --bin streamjob` makes it.
+/// The built program; `cargo build --bin streamjob` makes it. `STREAMJOB_PROGRAM` names another one.
 pub fn streamjob() -> PathBuf {
+    if let Some(program) = std::env::var_os("STREAMJOB_PROGRAM") {
+        return program.into();
+    }
     let test = std::env::current_exe().expect("a test program knows its own path");
     let built = test.parent().and_then(Path::parent).map(|folder| folder.join("streamjob"));
     let path = built.expect("test programs lie in target/<profile>/deps");

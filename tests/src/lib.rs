@@ -1,10 +1,15 @@
 //! What tests of several crates share. The tests themselves are in `tests/tests/all.rs`, the benches in `tests/src/bin/`.
 //!
-//! Owns: running the built program on a manifest.
+//! Owns: running the built program on a manifest, under faults; input, and the check of what became of it.
 //! Never: is imported by another crate.
 
 #![forbid(unsafe_code)]
 
+pub mod checker;
 pub mod faulty_store;
+pub mod feed;
 pub mod inside;
 pub mod job;
+pub mod process;
+pub mod timeline;
+pub mod trial;

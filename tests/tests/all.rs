@@ -3,6 +3,8 @@
 //! Owns: the list of test modules.
 //! Never: tests what a crate can test alone.
 
+#[cfg(feature = "faults")]
+mod durability;
 mod examples;
 mod pipeline;
 mod tidy;

@@ -1,0 +1,277 @@
+//! A job that is run again and again under faults, until its input is read.
+//!
+//! Owns: its folder, manifest and input; what is done to its processes; the check at the end.
+//! Never: changes what the program left behind, unless a test asks for it.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use tempfile::TempDir;
+
+use crate::checker::{self, Difference, Kind, Rules};
+use crate::feed::Feed;
+use crate::job::streamjob;
+use crate::process::{Ended, Running, Signal};
+use crate::timeline::{Happening, Timeline};
+
+/// No run of a trial takes longer.
+pub const RUN_AT_MOST: Duration = Duration::from_secs(120);
+
+const NAME: &str = "trial";
+
+/// What the job is.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// Its input.
+    pub feed: Feed,
+    /// What it does.
+    pub rules: Rules,
+    /// From one barrier to the next; 0 for the default.
+    pub interval_ms: u64,
+    /// Rows that are read at once.
+    pub batch_rows: u64,
+}
+
+/// How one run is started.
+#[derive(Clone, Debug, Default)]
+pub struct Start {
+    /// Slots.
+    pub parallelism: u32,
+    /// What `STREAMJOB_FAIL_POINT` is.
+    pub fail_points: String,
+    /// What `STREAMJOB_PLANTED_BUG` is.
+    pub bug: String,
+    /// More arguments of `streamjob run`.
+    pub arguments: Vec<String>,
+}
+
+/// A job in a folder of its own, and what happened to it.
+pub struct Trial {
+    folder: TempDir,
+    setup: Setup,
+    /// What happened.
+    pub timeline: Timeline,
+    /// What is wrong so far, beside what the checker finds.
+    pub differences: Vec<Difference>,
+    published: BTreeMap<PathBuf, u128>,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self {
+            feed: Feed::default(),
+            rules: Rules { size_ms: 1_000, bound_ms: 0, lateness_ms: 0 },
+            interval_ms: 50,
+            batch_rows: 1_000,
+        }
+    }
+}
+
+impl Start {
+    /// Without faults.
+    pub fn plain(parallelism: u32) -> Self {
+        Self { parallelism, ..Self::default() }
+    }
+
+    /// With these fail points.
+    pub fn with(parallelism: u32, fail_points: impl Into<String>) -> Self {
+        Self { parallelism, fail_points: fail_points.into(), ..Self::default() }
+    }
+}
+
+impl Trial {
+    /// Writes the input.
+    pub fn new(setup: Setup) -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        setup.feed.write(folder.path())?;
+        Ok(Self {
+            folder,
+            setup,
+            timeline: Timeline::default(),
+            differences: Vec::new(),
+            published: BTreeMap::new(),
+        })
+    }
+
+    /// Its folder.
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Where its state is.
+    pub fn state(&self) -> PathBuf {
+        self.path().join(".streamjob").join(NAME)
+    }
+
+    /// A file of its log.
+    pub fn record(&self, seq: u64) -> PathBuf {
+        self.state().join(format!("log/{seq:020}.json"))
+    }
+
+    /// The job.
+    pub fn setup(&self) -> &Setup {
+        &self.setup
+    }
+
+    /// The command that starts it.
+    pub fn command(&self, start: &Start) -> Result<Command> {
+        fs::write(self.path().join("job.yaml"), self.manifest(start.parallelism))?;
+        let mut command = Command::new(streamjob());
+        command.arg("run").arg(self.path().join("job.yaml"));
+        command.arg("--batch-rows").arg(self.setup.batch_rows.to_string()).args(&start.arguments);
+        for (name, value) in
+            [("STREAMJOB_FAIL_POINT", &start.fail_points), ("STREAMJOB_PLANTED_BUG", &start.bug)]
+        {
+            command.env_remove(name);
+            if !value.is_empty() {
+                command.env(name, value);
+            }
+        }
+        Ok(command)
+    }
+
+    /// Starts it.
+    pub fn start(&mut self, start: &Start) -> Result<Running> {
+        let running = Running::start(self.command(start)?)?;
+        let Start { parallelism, fail_points, bug, arguments } = start;
+        let how = format!("parallelism {parallelism} {fail_points} {bug} {}", arguments.join(" "));
+        self.timeline.add(Happening::Started { pid: running.pid(), how: how.trim_end().to_owned() });
+        Ok(running)
+    }
+
+    /// Looks at what is there by now.
+    pub fn observe(&mut self) {
+        let (state, out, late) = (self.state(), self.path().join("out"), self.path().join("late"));
+        self.timeline.observe(&state, &[&out, &late]);
+    }
+
+    /// Looks on until a condition holds (true) or the process has ended (false).
+    pub fn watch(
+        &mut self,
+        running: &mut Running,
+        mut until: impl FnMut(&Running, &Timeline) -> bool,
+    ) -> Result<bool> {
+        let deadline = Instant::now() + RUN_AT_MOST;
+        while Instant::now() < deadline {
+            self.observe();
+            if until(running, &self.timeline) {
+                return Ok(true);
+            }
+            if running.has_ended()? {
+                return Ok(false);
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        bail!("nothing for {RUN_AT_MOST:?}; it said:\n{}\n{}", running.said(), self.history())
+    }
+
+    /// Sends a signal and notes it.
+    pub fn signal(&mut self, running: &mut Running, signal: Signal, why: &str) -> Result<()> {
+        running.signal(signal)?;
+        let what = format!("{} ({why})", signal.name());
+        self.timeline.add(Happening::Signalled { pid: running.pid(), what });
+        Ok(())
+    }
+
+    /// Waits for the end of a run; sees that nothing that was published before has changed.
+    pub fn ended(&mut self, running: &mut Running) -> Result<Ended> {
+        let pid = running.pid();
+        let ended = running.wait(RUN_AT_MOST).with_context(|| self.history())?;
+        self.observe();
+        self.timeline.add(Happening::Ended { pid, how: ended.shown() });
+        self.check_nothing_changed()?;
+        Ok(ended)
+    }
+
+    /// Runs it to its end.
+    pub fn run(&mut self, start: &Start) -> Result<Ended> {
+        let mut running = self.start(start)?;
+        self.watch(&mut running, |_, _| false)?;
+        self.ended(&mut running)
+    }
+
+    /// Runs it to its end, which must be that of the input, and checks all that was published.
+    pub fn finish(&mut self, parallelism: u32) -> Result<Vec<Difference>> {
+        let ended = self.run(&Start::plain(parallelism))?;
+        anyhow::ensure!(ended.code == Some(0), "{}:\n{}\n{}", ended.shown(), ended.said, self.history());
+        self.check()
+    }
+
+    /// Everything that is wrong with what was published.
+    pub fn check(&mut self) -> Result<Vec<Difference>> {
+        let mut found = std::mem::take(&mut self.differences);
+        found.extend(checker::check(self.path(), &self.setup.rules)?);
+        Ok(found)
+    }
+
+    /// Fails if there are differences; prints them with what happened around them.
+    pub fn assert_right(&self, differences: &[Difference], about: &str) {
+        assert!(differences.is_empty(), "{about}: {}", self.timeline.report(differences));
+    }
+
+    /// All that happened.
+    pub fn history(&self) -> String {
+        self.timeline.events().map(|what| format!("  {what}\n")).collect()
+    }
+
+    fn check_nothing_changed(&mut self) -> Result<()> {
+        for folder in ["out", "late"] {
+            let now = checker::file_hashes(&self.path().join(folder))?;
+            for (file, hash) in &now {
+                if self.published.get(file).is_some_and(|before| before != hash) {
+                    let what = format!("{} has changed after it was published", file.display());
+                    self.differences.push(Difference::new(Kind::Files, what));
+                }
+            }
+            let folder = self.path().join(folder);
+            let before = self.published.keys().filter(|file| file.starts_with(&folder));
+            for file in before.filter(|file| !now.contains_key(*file)) {
+                let what = format!("{} has vanished after it was published", file.display());
+                self.differences.push(Difference::new(Kind::Files, what));
+            }
+            self.published.extend(now);
+        }
+        Ok(())
+    }
+
+    fn manifest(&self, parallelism: u32) -> String {
+        let Rules { size_ms, bound_ms, lateness_ms } = self.setup.rules;
+        let interval = format!("  state: {{checkpoint: {{interval: {}ms}}}}\n", self.setup.interval_ms);
+        let state = if self.setup.interval_ms > 0 { interval } else { String::new() };
+        format!(
+            r#"
+apiVersion: streamjob.dev/v1alpha1
+kind: StreamJob
+metadata: {{name: {NAME}}}
+spec:
+  parallelism: {parallelism}
+{state}  pipeline:
+    source:
+      files: {{urls: ["in-*"]}}
+      format: {{json: {{}}}}
+      columns:
+        - {{name: id, type: Int64}}
+        - {{name: key, type: String}}
+        - {{name: seq, type: Int64}}
+        - {{name: ts, type: TimestampMillis}}
+        - {{name: value, type: Int64}}
+    eventTime: {{field: ts, maxOutOfOrderness: {bound_ms}ms}}
+    keyBy: [key]
+    window:
+      tumbling: {{size: {size_ms}ms}}
+      allowedLateness: {lateness_ms}ms
+      late: {{action: SideOutput, files: {{url: late}}}}
+    aggregates:
+      - {{name: rows, function: Count}}
+      - {{name: total, function: Sum, field: value}}
+      - {{name: least, function: Min, field: id}}
+      - {{name: greatest, function: Max, field: id}}
+    sink: {{files: {{url: out}}}}
+"#
+        )
+    }
+}
