@@ -146,6 +146,12 @@ impl Running {
         found.with_context(|| format!("`{text}` was not said within {at_most:?}; it said:\n{}", self.said()))
     }
 
+    /// Whether one of the lines so far holds this text.
+    pub fn has_said(&self, text: &str) -> bool {
+        let lines = self.said.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        lines.0.iter().any(|line| line.contains(text))
+    }
+
     /// The lines from this number on.
     pub fn lines_from(&self, number: usize) -> Vec<String> {
         let lines = self.said.lines.lock().unwrap_or_else(PoisonError::into_inner);

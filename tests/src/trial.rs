@@ -32,6 +32,10 @@ pub struct Setup {
     pub rules: Rules,
     /// From one barrier to the next; 0 for the default.
     pub interval_ms: u64,
+    /// How long an epoch may take; 0 for the default.
+    pub timeout_ms: u64,
+    /// Checkpoints that are kept; 0 for the default.
+    pub retain: u64,
     /// Rows that are read at once.
     pub batch_rows: u64,
 }
@@ -58,6 +62,8 @@ pub struct Trial {
     /// What is wrong so far, beside what the checker finds.
     pub differences: Vec<Difference>,
     published: BTreeMap<PathBuf, u128>,
+    /// Lines that were looked at, by process.
+    heard: BTreeMap<u32, usize>,
 }
 
 impl Default for Setup {
@@ -66,6 +72,8 @@ impl Default for Setup {
             feed: Feed::default(),
             rules: Rules { size_ms: 1_000, bound_ms: 0, lateness_ms: 0 },
             interval_ms: 50,
+            timeout_ms: 0,
+            retain: 0,
             batch_rows: 1_000,
         }
     }
@@ -94,6 +102,7 @@ impl Trial {
             timeline: Timeline::default(),
             differences: Vec::new(),
             published: BTreeMap::new(),
+            heard: BTreeMap::new(),
         })
     }
 
@@ -158,6 +167,7 @@ impl Trial {
         let deadline = Instant::now() + RUN_AT_MOST;
         while Instant::now() < deadline {
             self.observe();
+            self.listen(running);
             if until(running, &self.timeline) {
                 return Ok(true);
             }
@@ -182,6 +192,7 @@ impl Trial {
         let pid = running.pid();
         let ended = running.wait(RUN_AT_MOST).with_context(|| self.history())?;
         self.observe();
+        self.listen(running);
         self.timeline.add(Happening::Ended { pid, how: ended.shown() });
         self.check_nothing_changed()?;
         Ok(ended)
@@ -201,6 +212,25 @@ impl Trial {
         self.check()
     }
 
+    /// A copy of all that is in its folder.
+    pub fn save(&self) -> Result<TempDir> {
+        let copy = tempfile::tempdir()?;
+        copy_all(self.path(), copy.path())?;
+        Ok(copy)
+    }
+
+    /// Puts a copy in place of all that is in its folder, and begins a new timeline.
+    pub fn put_back(&mut self, copy: &TempDir) -> Result<()> {
+        for entry in fs::read_dir(self.path())? {
+            let path = entry?.path();
+            if path.is_dir() { fs::remove_dir_all(path)? } else { fs::remove_file(path)? }
+        }
+        copy_all(copy.path(), self.path())?;
+        self.timeline = Timeline::default();
+        self.published.clear();
+        Ok(())
+    }
+
     /// Everything that is wrong with what was published.
     pub fn check(&mut self) -> Result<Vec<Difference>> {
         let mut found = std::mem::take(&mut self.differences);
@@ -216,6 +246,18 @@ impl Trial {
     /// All that happened.
     pub fn history(&self) -> String {
         self.timeline.events().map(|what| format!("  {what}\n")).collect()
+    }
+
+    /// Notes what a process says about faults.
+    fn listen(&mut self, running: &Running) {
+        let heard = self.heard.entry(running.pid()).or_default();
+        let lines = running.lines_from(*heard);
+        *heard += lines.len();
+        let matters = |line: &String| {
+            let fault = line.contains("fail point") && !line.contains("source.batch");
+            fault || line.contains("WARN") || line.contains("ERROR")
+        };
+        lines.into_iter().filter(matters).for_each(|line| self.timeline.add(Happening::Said(line)));
     }
 
     fn check_nothing_changed(&mut self) -> Result<()> {
@@ -238,10 +280,17 @@ impl Trial {
         Ok(())
     }
 
+    fn state_block(&self) -> String {
+        let Setup { interval_ms, timeout_ms, retain, .. } = self.setup;
+        let fields = [("interval", interval_ms, "ms"), ("timeout", timeout_ms, "ms"), ("retain", retain, "")];
+        let set = fields.into_iter().filter(|(_, value, _)| *value > 0);
+        let set: Vec<_> = set.map(|(name, value, unit)| format!("{name}: {value}{unit}")).collect();
+        format!("  state: {{checkpoint: {{{}}}}}\n", set.join(", "))
+    }
+
     fn manifest(&self, parallelism: u32) -> String {
         let Rules { size_ms, bound_ms, lateness_ms } = self.setup.rules;
-        let interval = format!("  state: {{checkpoint: {{interval: {}ms}}}}\n", self.setup.interval_ms);
-        let state = if self.setup.interval_ms > 0 { interval } else { String::new() };
+        let state = self.state_block();
         format!(
             r#"
 apiVersion: streamjob.dev/v1alpha1
@@ -274,4 +323,10 @@ spec:
 "#
         )
     }
+}
+
+fn copy_all(from: &Path, to: &Path) -> Result<()> {
+    let status = Command::new("cp").arg("-a").arg(from.join(".")).arg(to).status()?;
+    anyhow::ensure!(status.success(), "cannot copy {} to {}", from.display(), to.display());
+    Ok(())
 }

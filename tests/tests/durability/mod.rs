@@ -4,7 +4,14 @@
 //! Never: looks at a part that a crate can test alone.
 
 mod checker;
+mod fail_points;
 mod kills;
+mod pipelines;
+mod places;
+mod planted;
+mod rounds;
+mod soak;
+mod zombies;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};

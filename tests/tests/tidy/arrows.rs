@@ -111,7 +111,9 @@ pub(super) fn check_durability(tree: &Tree) -> Vec<Violation> {
         for (path, line) in paths.found {
             let top = path.first().map_or("", String::as_str);
             if matches!(top, "pipeline" | "runtime" | "admin" | "cli") {
-                violations.push(file.violation(line, format!("`durability` imports `{top}`; runtime connects them")));
+                violations.push(
+                    file.violation(line, format!("`durability` imports `{top}`; runtime connects them")),
+                );
             }
         }
     }

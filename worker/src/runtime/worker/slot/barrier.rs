@@ -37,7 +37,7 @@ impl Slot {
         match command {
             Command::Barrier { epoch, last, compact } => {
                 state.reading &= !last;
-                self.cut(epoch, compact)?;
+                self.cut(epoch, compact, state)?;
             }
             Command::Committed { behind } => {
                 self.window.on_committed();
@@ -63,17 +63,23 @@ impl Slot {
 
     /// Ends the epoch on the source side. The slot does not read again before the barrier has come through all of its
     /// channels, its own included: so bad records, which leave here, are cut at the same place.
-    fn cut(&mut self, epoch: Epoch, compact: Arc<[i64]>) -> Result<(), RunError> {
+    fn cut(&mut self, epoch: Epoch, compact: Arc<[i64]>, state: &mut State) -> Result<(), RunError> {
         fail_point::hit("barrier.align.before");
         let since = self.clock.elapsed();
         self.gap.on_barrier(since);
         if !planted::is(Bug::BarrierBeforeData) {
             self.drain_partials()?;
         }
-        self.cut = Some(Cut { partitions: self.intake.states(), compact, since });
+        let mut partitions = self.intake.states();
         for to in self.outputs.others() {
             self.outputs.send(to, Message::Barrier { epoch: epoch.0 });
         }
+        if planted::is(Bug::PositionsAfterBarrier) {
+            self.read(state)?;
+            self.drain_partials()?;
+            partitions = self.intake.states();
+        }
+        self.cut = Some(Cut { partitions, compact, since });
         self.on_message(self.id, Message::Barrier { epoch: epoch.0 })
     }
 

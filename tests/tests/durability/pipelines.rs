@@ -1,0 +1,112 @@
+//! Random jobs under random crashes: the output is that of the naive model.
+//!
+//! Owns: which jobs, batch sizes, parallelisms and checkpoints are tried.
+//! Never: changes anything that a process left behind.
+
+use anyhow::{Context, Result, ensure};
+use fastrand::Rng;
+use streamjob_tests::checker::{self, Rules};
+use streamjob_tests::feed::Feed;
+use streamjob_tests::process::Signal;
+use streamjob_tests::trial::{Setup, Start, Trial};
+
+use super::rounds::{Aim, Round, random_setup};
+use super::{alone, seed, sized};
+
+const SLOW: &str = "source.batch=sleep:3@*";
+
+/// One partition, with late rows and allowed lateness: the model knows every result and every update of it.
+fn one_partition(random: &mut Rng) -> Setup {
+    let disorder_ms = random.i64(0..300);
+    let feed = Feed {
+        seed: random.u64(..),
+        partitions: 1,
+        rows: random.u64(40_000..80_000),
+        keys: random.u64(1..2_000),
+        disorder_ms,
+        late_every: random.u64(20..300),
+        late_ms: random.i64(500..5_000),
+        gzip: false,
+        ..Feed::default()
+    };
+    let (size_ms, lateness_ms) = (random.i64(200..2_500), random.i64(1..3_000));
+    let rules = Rules { size_ms, bound_ms: disorder_ms, lateness_ms };
+    Setup { feed, rules, batch_rows: random.u64(1..600), ..Setup::default() }
+}
+
+#[test]
+fn random_jobs_under_random_crashes_give_what_the_model_gives() -> Result<()> {
+    let _alone = alone();
+    let seed = seed("random jobs");
+    let (mut kills, mut late) = (0, 0);
+    for case in 0..sized(60, 4) {
+        let mut random = Rng::with_seed(seed.wrapping_add(case));
+        let setup = if case % 2 == 0 { one_partition(&mut random) } else { random_setup(&mut random) };
+        let rows = setup.feed.rows;
+        let round = Round { setup, kills_max: 6, ..Round::random(&mut random) };
+        // A batch of one row at 3 ms each would take minutes.
+        let slow = if round.setup.batch_rows * 200 < rows { String::new() } else { SLOW.to_owned() };
+        let round = Round { fail_points: slow, ..round };
+        let (mut trial, killed) = round.run(&mut random, |random, is_first| match random.u32(..3) {
+            0 if !is_first => Aim::within("restore", random),
+            0 | 1 => Aim::after_start(random),
+            _ => Aim::after_epoch(random),
+        })?;
+        kills += killed.len();
+        let found = trial.check()?;
+        trial.assert_right(&found, &format!("random job {case} of STREAMJOB_SEED={seed}"));
+        late += trial.setup().rules.lateness_ms;
+    }
+    println!("random jobs: {kills} kills");
+    assert!(kills > 0 && late > 0, "runs in which nothing happened show nothing");
+    Ok(())
+}
+
+/// The epochs whose records are in the log, oldest first.
+fn epochs_in_log(trial: &Trial) -> Result<Vec<u64>> {
+    let mut epochs: Vec<(u64, u64)> = Vec::new();
+    for entry in std::fs::read_dir(trial.state().join("log"))? {
+        let record = streamjob_tests::timeline::read_record(&entry?.path());
+        epochs.extend(record.filter(|record| record.kind == "epoch").and_then(|r| Some((r.seq, r.epoch?))));
+    }
+    epochs.sort_unstable();
+    Ok(epochs.into_iter().map(|(_, epoch)| epoch).collect())
+}
+
+/// Goes on from one of its checkpoints; what the later epochs had published is repeated.
+fn go_on_from(trial: &mut Trial, epoch: u64, newest: u64, parallelism: u32) -> Result<()> {
+    let arguments = vec!["--from".to_owned(), epoch.to_string()];
+    let ended = trial.run(&Start { arguments, ..Start::plain(parallelism) })?;
+    ensure!(ended.code == Some(0), "from {epoch}: {}\n{}\n{}", ended.shown(), ended.said, trial.history());
+    let rules = trial.setup().rules;
+    let taken_back = |published| published > epoch && published <= newest;
+    let found = checker::check_without(trial.path(), &rules, taken_back)?;
+    trial.assert_right(&found, &format!("from epoch {epoch} of {newest} with parallelism {parallelism}"));
+    Ok(())
+}
+
+#[test]
+fn a_run_from_any_checkpoint_of_the_chain_gives_what_follows_it() -> Result<()> {
+    let _alone = alone();
+    let seed = seed("any checkpoint");
+    let mut random = Rng::with_seed(seed);
+    let setup = Setup { retain: 6, ..random_setup(&mut random) };
+    let mut trial = Trial::new(setup)?;
+    let mut running = trial.start(&Start::with(2, SLOW))?;
+    trial.watch(&mut running, |_, timeline| timeline.epochs() > 8)?;
+    trial.signal(&mut running, Signal::Kill, "to look at its checkpoints")?;
+    trial.ended(&mut running)?;
+    let epochs = epochs_in_log(&trial)?;
+    let newest = *epochs.last().context("it has committed")?;
+    assert!(epochs.len() >= 6, "six checkpoints are kept: {epochs:?}");
+
+    let tried: Vec<u64> = epochs.iter().copied().rev().step_by(sized(1, 3)).collect();
+    let saved = trial.save()?;
+    for (epoch, parallelism) in tried.iter().zip([1, 3, 2].into_iter().cycle()) {
+        trial.put_back(&saved)?;
+        go_on_from(&mut trial, *epoch, newest, parallelism)?;
+    }
+
+    println!("any checkpoint: from {tried:?} of {epochs:?}");
+    Ok(())
+}

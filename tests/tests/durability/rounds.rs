@@ -1,0 +1,201 @@
+//! A job that is killed and started again until it has ended by itself.
+//!
+//! Owns: when to kill; which kills count, and in which part of the protocol they fell.
+//! Never: changes anything that a process left behind.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+use fastrand::Rng;
+use streamjob_checkpoint::fail_point;
+use streamjob_tests::checker::Rules;
+use streamjob_tests::feed::Feed;
+use streamjob_tests::process::{Running, Signal};
+use streamjob_tests::timeline::Timeline;
+use streamjob_tests::trial::{Setup, Start, Trial};
+
+/// The parts of the protocol in which kills must fall.
+pub(super) const PHASES: [&str; 5] = ["barrier", "upload", "commit", "publish", "restore"];
+
+/// How long a process sleeps at a fail point, for a kill to fall into it.
+const SLEEP_MS: u64 = 60;
+
+/// When a process is killed.
+#[derive(Clone, Debug)]
+pub(super) enum Aim {
+    /// So long after its first epoch.
+    AfterEpoch { delay: Duration },
+    /// So long after its start.
+    AfterStart { delay: Duration },
+    /// So long after it has begun to sleep at this fail point.
+    At { name: &'static str, count: u32, delay: Duration },
+}
+
+/// How a job is run until its end.
+pub(super) struct Round {
+    pub(super) setup: Setup,
+    /// A planted bug, or nothing.
+    pub(super) bug: &'static str,
+    /// Fail points that are on in each run, beside the one that a kill is aimed at.
+    pub(super) fail_points: String,
+    /// Parallelisms to choose from, for each run anew.
+    pub(super) parallelisms: Vec<u32>,
+    /// After so many kills it is left in peace.
+    pub(super) kills_max: usize,
+}
+
+/// A kill.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Kill {
+    /// An epoch was committed since the last one, and input remained.
+    pub(super) counted: bool,
+    /// In which part of the protocol, if that is known.
+    pub(super) phase: Option<&'static str>,
+    /// In the restore of a start that followed a counted kill.
+    pub(super) in_restore: bool,
+    /// The run had another parallelism than the one before.
+    pub(super) rescaled: bool,
+}
+
+impl Aim {
+    /// A random instant in a part of the protocol.
+    pub(super) fn within(phase: &str, random: &mut Rng) -> Self {
+        let names = named(phase);
+        let name = names[random.usize(..names.len())];
+        let count = if phase == "restore" { 1 } else { random.u32(2..6) };
+        Self::At { name, count, delay: Duration::from_micros(random.u64(..SLEEP_MS * 1_000)) }
+    }
+
+    /// A random instant after an epoch.
+    pub(super) fn after_epoch(random: &mut Rng) -> Self {
+        Self::AfterEpoch { delay: Duration::from_micros(random.u64(..200_000)) }
+    }
+
+    /// A random instant after the start.
+    pub(super) fn after_start(random: &mut Rng) -> Self {
+        Self::AfterStart { delay: Duration::from_micros(random.u64(..600_000)) }
+    }
+
+    fn fail_point(&self) -> Option<String> {
+        match self {
+            Self::AfterEpoch { .. } | Self::AfterStart { .. } => None,
+            Self::At { name, count, .. } => Some(format!("{name}=sleep:{SLEEP_MS}@{count}")),
+        }
+    }
+
+    fn phase(&self) -> Option<&'static str> {
+        match self {
+            Self::At { name, .. } => PHASES.into_iter().find(|phase| name.starts_with(phase)),
+            Self::AfterEpoch { .. } | Self::AfterStart { .. } => None,
+        }
+    }
+}
+
+/// Fail points whose names begin with this part of the protocol.
+pub(super) fn named(phase: &str) -> Vec<&'static str> {
+    let names = fail_point::ALL.iter().copied().filter(|name| name.split('.').next() == Some(phase));
+    let names: Vec<_> = names.collect();
+    assert!(!names.is_empty(), "no fail point is in {phase}: {:?}", fail_point::ALL);
+    names
+}
+
+/// An input of several files, some compressed, out of order; of every second one some rows are late.
+pub(super) fn random_setup(random: &mut Rng) -> Setup {
+    let disorder_ms = random.i64(0..200);
+    let feed = Feed {
+        seed: random.u64(..),
+        partitions: random.u32(2..6),
+        rows: random.u64(30_000..60_000),
+        keys: random.u64(20..3_000),
+        disorder_ms,
+        late_every: if random.bool() { 500 } else { 0 },
+        late_ms: 2_500,
+        ..Feed::default()
+    };
+    let rules = Rules { size_ms: random.i64(200..3_000), bound_ms: disorder_ms, lateness_ms: 0 };
+    Setup { feed, rules, batch_rows: random.u64(100..1_000), ..Setup::default() }
+}
+
+impl Round {
+    /// A round on a random input. Reading is slowed down, so that there is input left for many kills.
+    pub(super) fn random(random: &mut Rng) -> Self {
+        Self {
+            setup: random_setup(random),
+            bug: "",
+            fail_points: "source.batch=sleep:3@*".to_owned(),
+            parallelisms: vec![1, 2, 3],
+            kills_max: usize::MAX,
+        }
+    }
+
+    /// Runs the job under kills until it has ended by itself.
+    pub(super) fn run(
+        self,
+        random: &mut Rng,
+        mut aim: impl FnMut(&mut Rng, bool) -> Aim,
+    ) -> Result<(Trial, Vec<Kill>)> {
+        let mut trial = Trial::new(self.setup.clone())?;
+        let mut kills: Vec<Kill> = Vec::new();
+        let (mut parallelism, mut last_epochs, mut last_counted) = (self.parallelisms[0], 0, false);
+        loop {
+            let before = parallelism;
+            if random.u32(..3) == 0 {
+                parallelism = self.parallelisms[random.usize(..self.parallelisms.len())];
+            }
+            let is_first = kills.is_empty();
+            let aim = (kills.len() < self.kills_max).then(|| aim(random, is_first));
+            let mut running = trial.start(&self.start(parallelism, aim.as_ref()))?;
+            let is_there = match &aim {
+                Some(aim) => reached(&mut trial, &mut running, aim)?,
+                None => trial.watch(&mut running, |_, _| false)?,
+            };
+            let Some(aim) = aim.filter(|_| is_there) else {
+                let ended = trial.ended(&mut running)?;
+                ensure!(ended.code == Some(0), "{}:\n{}\n{}", ended.shown(), ended.said, trial.history());
+                return Ok((trial, kills));
+            };
+            trial.signal(&mut running, Signal::Kill, &format!("{aim:?}"))?;
+            trial.ended(&mut running)?;
+            let epochs = trial.timeline.epochs();
+            let counted = epochs > last_epochs && input_remains(&trial.timeline);
+            let phase = aim.phase();
+            let in_restore = phase == Some("restore") && last_counted;
+            kills.push(Kill { counted, phase, in_restore, rescaled: !is_first && before != parallelism });
+            // A kill before the first new epoch leaves the start after it a start after a counted kill.
+            last_counted = counted || (last_counted && epochs == last_epochs);
+            last_epochs = epochs;
+        }
+    }
+
+    fn start(&self, parallelism: u32, aim: Option<&Aim>) -> Start {
+        let aimed = aim.and_then(Aim::fail_point);
+        let always = (!self.fail_points.is_empty()).then(|| self.fail_points.clone());
+        let fail_points: Vec<String> = always.into_iter().chain(aimed).collect();
+        Start { bug: self.bug.to_owned(), ..Start::with(parallelism, fail_points.join(",")) }
+    }
+}
+
+/// Waits for the instant of a kill; false if the process ended before it.
+fn reached(trial: &mut Trial, running: &mut Running, aim: &Aim) -> Result<bool> {
+    let epochs = trial.timeline.epochs();
+    let (delay, is_there) = match aim {
+        Aim::AfterStart { delay } => (*delay, true),
+        Aim::AfterEpoch { delay } => {
+            (*delay, trial.watch(running, |_, timeline| timeline.epochs() > epochs)?)
+        }
+        Aim::At { name, delay, .. } => {
+            let line = format!("fail point {name}: sleep:{SLEEP_MS}");
+            (*delay, trial.watch(running, |running, _| running.has_said(&line))?)
+        }
+    };
+    if !is_there {
+        return Ok(false);
+    }
+    let deadline = Instant::now() + delay;
+    trial.watch(running, |_, _| Instant::now() >= deadline)
+}
+
+/// Whether rows remain to be read, as far as the log tells.
+fn input_remains(timeline: &Timeline) -> bool {
+    timeline.records().next_back().is_none_or(|record| !record.at_the_end && record.kind != "final")
+}
