@@ -25,21 +25,22 @@ demo: ## install, build, run the flights job on real input, kill it half-way, ru
 test: ## install, then every test at sizes that fit: format, lints, tests, docs, examples (first time 10-15 min, then 1-2)
 	@tests/setup build trace answers
 	@$(MAKE) --no-print-directory lint
-	cargo build --locked --workspace --bins # some tests run the program
-	cargo test --locked --workspace
+	# One build for all: without --all-targets the tests would compile every dependency once more.
+	cargo build --locked --workspace --all-targets --features streamjob-tests/faults
+	cargo test --locked --workspace --features streamjob-tests/faults
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no-deps --quiet
 	@examples/flights/demo --part $(TARGET)/debug/streamjob
 	@echo 'test: all passed'
 
 .PHONY: test-long
-test-long: ## make test, then the property tests again with 20 times the cases (about an hour)
+test-long: ## make test, then everything again at full figures (about two hours; STREAMJOB_SEED takes a run up again)
 	@$(MAKE) --no-print-directory test
-	PROPTEST_CASES=5120 cargo test --locked --workspace
+	STREAMJOB_LONG=1 PROPTEST_CASES=5120 cargo test --locked --workspace --features streamjob-tests/faults
 
 .PHONY: lint
 lint: ## formatting and clippy, warnings are errors
 	cargo fmt --all --check
-	cargo clippy --locked --workspace --all-targets -- -D warnings
+	cargo clippy --locked --workspace --all-targets --features streamjob-tests/faults -- -D warnings
 
 .PHONY: bench
 bench: ## measure the table of BENCHMARKS.md on this machine (8 GB of disk, 30 minutes; keep the machine quiet)
