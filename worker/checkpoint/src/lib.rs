@@ -19,3 +19,8 @@ pub mod savepoint;
 pub mod store;
 pub mod transition;
 pub mod verify;
+
+#[cfg(test)]
+mod golden;
+#[cfg(test)]
+mod sample;

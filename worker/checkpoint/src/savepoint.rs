@@ -16,6 +16,9 @@ use crate::outbox::check_whole;
 use crate::record::{Owner, Record, Version, unwrapped, wrapped};
 use crate::store::{Created, StateStore, StoreError};
 
+#[cfg(test)]
+mod tests;
+
 /// The version of savepoints that this build writes; it reads no greater one.
 pub const FORMAT: u32 = 1;
 

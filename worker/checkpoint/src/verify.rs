@@ -10,6 +10,9 @@ use crate::checkpoint::{Block, Checkpoint, Object, OutboxObject};
 use crate::outbox::{check_whole, read_outbox};
 use crate::store::{StateStore, StoreError};
 
+#[cfg(test)]
+mod tests;
+
 /// Questions that are asked at once.
 const AT_ONCE: usize = 16;
 
