@@ -7,4 +7,5 @@
 mod durability;
 mod examples;
 mod pipeline;
+mod protocol;
 mod tidy;
