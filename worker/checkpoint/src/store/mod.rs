@@ -43,6 +43,8 @@ pub struct StateStore {
 }
 
 /// What came of creating an object.
+// The answer to `create` is `Created`; another word for the same would be worse.
+#[allow(clippy::enum_variant_names)]
 #[derive(Debug)]
 pub enum Created {
     /// It is there, durable, and was not there before.
