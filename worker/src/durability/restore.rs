@@ -127,11 +127,10 @@ impl Restorer {
                         block.object
                     ));
                 }
-                let mut only = block.groups.range();
-                if planted::is(Bug::GroupOffByOne) {
-                    only.start += 1;
+                builder.add(&rows.keys, &rows.states, block.groups.range());
+                if planted::is(Bug::FoldTwice) {
+                    builder.add(&rows.keys, &rows.states, block.groups.range());
                 }
-                builder.add(&rows.keys, &rows.states, only);
             }
         }
         Ok(builder.finish(slice.input_rows))

@@ -48,6 +48,8 @@ impl Slot {
                 }
             }
             Command::Abandoned => {
+                // What was frozen twice is merged.
+                state.folding = true;
                 if planted::is(Bug::DeltaLostOnAbandon) {
                     self.window.on_committed();
                 }
