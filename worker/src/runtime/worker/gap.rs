@@ -29,7 +29,10 @@ impl GapMeter {
         let Some((barrier, longest)) = &mut self.barrier else { return };
         *longest = (*longest).max(began.saturating_sub(last));
         if now.saturating_sub(*barrier) >= BARRIER_EFFECT {
-            tracing::debug!(gap_us = longest.as_micros() as u64, "longest gap between batches after a barrier");
+            tracing::debug!(
+                gap_us = longest.as_micros() as u64,
+                "longest gap between batches after a barrier"
+            );
             self.barrier = None;
         }
     }

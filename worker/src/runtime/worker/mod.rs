@@ -84,18 +84,16 @@ struct Start {
 
 /// `None`: there will be none.
 fn wait_for_start(link: &WorkerLink) -> Option<(Start, Option<super::messages::Publication>)> {
-    loop {
-        match link.received().recv().ok()? {
-            ToWorker::Start { lineage, checkpoint, inherited } => {
-                return Some((Start { lineage, checkpoint }, inherited));
-            }
-            ToWorker::Exit => return None,
-            early @ (ToWorker::Barrier { .. }
-            | ToWorker::Committed { .. }
-            | ToWorker::Publish(_)
-            | ToWorker::Abandon { .. }) => {
-                unreachable!("{early:?} before the start: a bug of the coordinator")
-            }
+    match link.received().recv().ok()? {
+        ToWorker::Start { lineage, checkpoint, inherited } => {
+            Some((Start { lineage, checkpoint }, inherited))
+        }
+        ToWorker::Exit => None,
+        early @ (ToWorker::Barrier { .. }
+        | ToWorker::Committed { .. }
+        | ToWorker::Publish(_)
+        | ToWorker::Abandon { .. }) => {
+            unreachable!("{early:?} before the start: a bug of the coordinator")
         }
     }
 }
