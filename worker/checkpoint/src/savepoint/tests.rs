@@ -123,7 +123,7 @@ async fn every_flipped_byte_and_every_cut_of_its_file_is_refused() {
     let file = "savepoints/one/savepoint.json";
     let whole = sample.bytes(file).await;
     for at in 0..whole.len() {
-        for mask in [0x01, 0x20, 0x80] {
+        for mask in [1 << (at % 8), 0x20] {
             let mut flipped = whole.clone();
             flipped[at] ^= mask;
             sample.replace(file, flipped).await;
