@@ -7,12 +7,15 @@ use std::collections::{HashSet, VecDeque};
 use std::hash::{BuildHasherDefault, Hash as _, Hasher};
 use std::time::Instant;
 
-use process::{Label, Told, successors};
+use process::{Told, successors};
+use story::Label;
 use world::{Bounds, World};
 
 use crate::planted::{self, Bug};
 
+mod leading;
 mod process;
+mod story;
 mod world;
 
 /// What a search found.

@@ -6,15 +6,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::leading::{Leading, Work};
+use super::story::{Label, name_of, name_of_answer};
 use super::world::{Bounds, ByHash, Late, World, beginning};
-use crate::checkpoint::{Checkpoint, Object, OutboxObject};
-use crate::ids::{Epoch, Generation, Hash, Lineage, Seq, WriterId};
+use crate::checkpoint::Checkpoint;
+use crate::ids::{Generation, Lineage, Seq, WriterId};
 use crate::protocol::{
-    Action, Answer, Append, Appended, Begin, BeginAt, Begun, Commit, CommitPermit, Machine, Refusal, Start,
-    StartRequest, Step,
+    Action, Append, Appended, Begin, BeginAt, Begun, Machine, Refusal, Start, StartRequest, Step,
 };
 use crate::record::{Body, Owner, Restore, Stored};
-use crate::retention::{Known, Look, Plan, Seen};
+use crate::retention::Seen;
 
 /// What a process was told at its start.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -40,50 +41,6 @@ enum Phase {
     Off,
     Starting(Box<Begin>, Told),
     Leading(Box<Leading>),
-}
-
-#[derive(Clone, Debug, Hash)]
-struct Leading {
-    permit: CommitPermit,
-    checkpoint: Option<Box<Checkpoint>>,
-    known: BTreeMap<Seq, Known>,
-    /// Objects to delete when the grace is over.
-    unnamed: BTreeSet<String>,
-    commits: u8,
-    work: Work,
-}
-
-#[derive(Clone, Debug, Hash)]
-enum Work {
-    Publishing(Arc<Stored>),
-    Uploading,
-    Committing(Append),
-    Looking(Box<Look>),
-    Deleting { records: Vec<Seq>, objects: Vec<String> },
-}
-
-/// Which step was taken: enough to tell the story of a counterexample.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Label {
-    Landed,
-    Crashed(usize),
-    CrashedInRequest(usize),
-    Started(usize),
-    Asked { process: usize, what: &'static str, answer: &'static str },
-    Did(usize, &'static str),
-}
-
-impl std::fmt::Display for Label {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Landed => f.write_str("a late request lands"),
-            Self::Crashed(process) => write!(f, "{process} crashes"),
-            Self::CrashedInRequest(process) => write!(f, "{process} crashes, its request may still land"),
-            Self::Started(process) => write!(f, "{process} starts"),
-            Self::Asked { process, what, answer } => write!(f, "{process} asks: {what}? {answer}"),
-            Self::Did(process, what) => write!(f, "{process} {what}"),
-        }
-    }
 }
 
 pub(super) type Next = Vec<(Label, World)>;
@@ -252,6 +209,7 @@ fn begun(world: &mut World, told: Told, start: Result<Start, Refusal>) -> Phase 
         checkpoint,
         known: BTreeMap::new(),
         unnamed: BTreeSet::new(),
+        ahead: None,
         commits: 0,
         work,
     }))
@@ -293,7 +251,7 @@ fn lead(world: &World, own: usize, leading: &Leading, bounds: Bounds, next: &mut
             leading.permit.published(stored.record.lineage, epoch);
             let own_epoch = stored.record.writer == leading.permit.head().record.writer;
             if own_epoch {
-                leading.look(bounds);
+                leading.look(&mut then, bounds);
             } else {
                 leading.work = Work::Uploading;
             }
@@ -360,7 +318,7 @@ fn committed(world: &mut World, mut leading: Leading, appended: &Appended, bound
         }
         Body::Epoch { .. } => match leading.inherited(world) {
             Some(inherited) => leading.work = Work::Publishing(inherited),
-            None => leading.look(bounds),
+            None => leading.look(world, bounds),
         },
         Body::Final { .. } | Body::Genesis { .. } | Body::Claim { .. } | Body::Deleted => return Phase::Off,
     }
@@ -402,98 +360,5 @@ impl World {
 
     fn set(&mut self, own: usize, leading: Leading) {
         self.processes[own].phase = Phase::Leading(Box::new(leading)).into();
-    }
-}
-
-impl Leading {
-    /// The next checkpoint, its object uploaded; after the last one, the end.
-    fn upload(&mut self, world: &mut World, bounds: Bounds) -> Commit {
-        let last = self.checkpoint.clone();
-        if self.commits == bounds.commits {
-            let mut checkpoint = last.expect("an epoch was committed");
-            checkpoint.epoch = self.permit.last_epoch().expect("an epoch was committed");
-            checkpoint.outbox.clear();
-            return Commit::Final { checkpoint, finished: false };
-        }
-        self.commits += 1;
-        let epoch = self.permit.last_epoch().map_or(Epoch(0), Epoch::next);
-        let name =
-            format!("data/{}/{epoch}-{}", self.permit.generation(), self.permit.head().record.writer.0);
-        let mut objects = last.map(|checkpoint| checkpoint.objects).unwrap_or_default();
-        // The chain of an old object ends when it is compacted: here, after two epochs.
-        objects.drain(..objects.len().saturating_sub(1));
-        let mut outbox = Vec::new();
-        if epoch > Epoch(0) {
-            world.data.insert(name.clone());
-            objects.push(Object { name: name.clone(), bytes: 1, hash: Hash(0) });
-            outbox.push(OutboxObject { object: name, parts: Vec::new() });
-        }
-        Commit::Epoch(Box::new(Checkpoint { epoch, objects, outbox, ..empty() }))
-    }
-
-    /// The output of an older lineage that epoch 0 went before.
-    fn inherited(&self, world: &World) -> Option<Arc<Stored>> {
-        let unpublished = self.permit.head().record.unpublished?;
-        world.log.get(&unpublished).cloned()
-    }
-
-    fn look(&mut self, bounds: Bounds) {
-        let known = std::mem::take(&mut self.known);
-        let first = known.is_empty();
-        let look = Look::new(&self.permit, bounds.retain, BTreeSet::new(), first).knowing(known);
-        self.work = Work::Looking(Box::new(look));
-    }
-
-    /// What this sweep deletes: with a grace, objects wait for a later one.
-    fn due(&mut self, plan: Plan, bounds: Bounds, restores: bool) -> (Vec<Seq>, Vec<String>) {
-        if !bounds.grace {
-            return (plan.records, plan.objects.into_iter().collect());
-        }
-        let waited = std::mem::take(&mut self.unnamed);
-        let (now, later): (BTreeSet<_>, BTreeSet<_>) = waited.into_iter().partition(|_| !restores);
-        self.unnamed = later;
-        self.unnamed.extend(plan.objects);
-        self.unnamed.retain(|name| !now.contains(name));
-        (plan.records, now.into_iter().filter(|name| !plan.kept.contains(name)).collect())
-    }
-
-    fn delete(&mut self, records: Vec<Seq>, objects: Vec<String>) {
-        let nothing = records.is_empty() && objects.is_empty();
-        self.work = if nothing { Work::Uploading } else { Work::Deleting { records, objects } };
-    }
-}
-
-fn empty() -> Checkpoint {
-    Checkpoint {
-        epoch: Epoch(0),
-        parallelism: 1,
-        fingerprint: BTreeMap::new(),
-        spec_hash: Hash(0),
-        partitions: Vec::new(),
-        operators: Vec::new(),
-        slices: Vec::new(),
-        outbox: Vec::new(),
-        objects: Vec::new(),
-        counters: crate::checkpoint::Counters::default(),
-    }
-}
-
-fn name_of(action: &Action) -> &'static str {
-    match action {
-        Action::List(_) => "list",
-        Action::AnyData | Action::ListData => "list data",
-        Action::Get(_) => "get",
-        Action::Create(_) => "create",
-    }
-}
-
-fn name_of_answer(answer: &Answer) -> &'static str {
-    match answer {
-        Answer::Listed(_) | Answer::Data(_) | Answer::Objects(_) => "listed",
-        Answer::Got(_) => "got",
-        Answer::Absent => "absent",
-        Answer::Created => "created",
-        Answer::Exists => "exists",
-        Answer::Unknown => "unknown",
     }
 }

@@ -45,7 +45,7 @@ enum At {
     Appending {
         read: Option<Read>,
         append: Append,
-        then: Option<Record>,
+        then: Option<Box<Record>>,
     },
     Done(Box<Result<Claimed, Refusal>>),
 }
@@ -137,7 +137,7 @@ impl Begin {
             Decision::Genesis { base, discard: true } => {
                 let deleted = self.record(own, head, Body::Deleted);
                 let genesis = self.record(own, Some(&Stored::new(deleted.clone())), Body::Genesis { base });
-                (deleted, Some(genesis))
+                (deleted, Some(Box::new(genesis)))
             }
         };
         At::Appending { read, append: Append::new(Arc::new(Stored::new(first))), then }
@@ -177,7 +177,7 @@ impl Begin {
         match appended {
             Appended::Mine => match then {
                 Some(next) => {
-                    let append = Append::new(Arc::new(Stored::new(next.clone())));
+                    let append = Append::new(Arc::new(Stored::new((**next).clone())));
                     At::Appending { read: read.clone(), append, then: None }
                 }
                 None => {

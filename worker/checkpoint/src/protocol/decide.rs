@@ -89,7 +89,7 @@ fn over_nothing(start: &StartRequest, any_data: bool) -> Result<Decision, Refusa
 fn what_is_left<'a>(start: &'a StartRequest, head: &Stored) -> &'a BeginAt {
     match &start.begin {
         BeginAt::From { request, .. } if is_done(&request.id, head) => &BeginAt::Latest,
-        begin => begin,
+        BeginAt::From { .. } | BeginAt::Latest | BeginAt::Nothing { .. } => &start.begin,
     }
 }
 
@@ -114,7 +114,15 @@ fn check_generation(own: Generation, head: &Stored) -> Result<(), Refusal> {
         Body::Final { .. } if newest.incarnation == own.incarnation => {
             Err(Refusal::Ended { incarnation: own.incarnation })
         }
-        _ if own <= newest => Err(Refusal::Fenced { by: newest, own }),
+        Body::Genesis { .. }
+        | Body::Claim { .. }
+        | Body::Epoch { .. }
+        | Body::Final { .. }
+        | Body::Deleted
+            if own <= newest =>
+        {
+            Err(Refusal::Fenced { by: newest, own })
+        }
         Body::Genesis { .. }
         | Body::Claim { .. }
         | Body::Epoch { .. }

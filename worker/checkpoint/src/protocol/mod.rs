@@ -14,6 +14,8 @@ mod decide;
 mod find_head;
 mod permit;
 mod start;
+#[cfg(test)]
+pub(crate) mod tests;
 
 pub use append::{Append, Appended};
 pub use begin::{Begin, Claimed};

@@ -15,6 +15,8 @@ use crate::store::StoreError;
 
 mod look;
 mod plan;
+#[cfg(test)]
+mod tests;
 
 pub use look::{Look, Seen};
 pub use plan::{Facts, Known, Plan};
