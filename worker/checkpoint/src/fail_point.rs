@@ -184,8 +184,10 @@ mod tests {
         let listed: BTreeSet<String> = ALL.iter().map(|&name| name.to_owned()).collect();
 
         let unlisted: Vec<_> = reached.difference(&listed).collect();
+        let unreached: Vec<_> = listed.difference(&reached).collect();
 
         assert!(unlisted.is_empty(), "reached, but not in fail_point::ALL: {unlisted:?}");
+        assert!(unreached.is_empty(), "in fail_point::ALL, but never reached: {unreached:?}");
     }
 
     /// Every `phase.step` in quotes on a line that names a fail point.
