@@ -7,5 +7,4 @@
 mod durability;
 mod examples;
 mod pipeline;
-mod protocol;
-mod tidy;
+mod state;

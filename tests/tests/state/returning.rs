@@ -1,0 +1,118 @@
+//! Going back to checkpoints and savepoints, and beginning anew.
+//!
+//! Owns: that what comes after the point that was gone back to is exactly what is missing before it.
+//! Never: kills a process.
+
+use std::fs;
+
+use anyhow::Result;
+use streamjob_tests::job::JobFolder;
+
+use super::{copy, json, manifest, newest, say, say_well, start, stderr, stop, visits};
+
+#[test]
+fn a_savepoint_continues_elsewhere_exactly_where_its_job_was() -> Result<()> {
+    let undisturbed = JobFolder::new(&manifest())?;
+    undisturbed.run_well(&[])?;
+    let folder = JobFolder::new(&manifest())?;
+    let mut job = start(&folder, &[])?;
+    let taken = json(&folder, &["savepoint", "take", "job.yaml", "--id", "sp", "--json"])?;
+    assert_eq!(stop(&mut job)?, Some(130));
+    let elsewhere = JobFolder::new(&manifest())?;
+    let location = taken["location"].as_str().expect("where it lies");
+    copy(location.as_ref(), &elsewhere.path().join("sp-copy"))?;
+
+    let output = elsewhere.run(&["--from", "./sp-copy"])?;
+
+    let said = stderr(&output);
+    assert!(output.status.success(), "{said}");
+    let first = said.lines().next().unwrap_or_default();
+    assert!(first.contains("goes back to savepoint ") && first.contains("sp-copy"), "{said}");
+    let savepoint = json(&folder, &["savepoint", "list", "job.yaml", "--json"])?;
+    let epoch = savepoint["savepoints"][0]["epoch"].as_u64().expect("an epoch");
+    let before = published_up_to(&folder, epoch)?;
+    let rows = before.into_iter().chain(elsewhere.rows("out")?);
+    assert_eq!(visits(rows)?, visits(undisturbed.rows("out")?)?);
+    let verified = say_well(&folder, &["savepoint", "verify", "job.yaml"])?;
+    assert!(verified.contains("savepoint sp  whole"), "{verified}");
+    Ok(())
+}
+
+#[test]
+fn a_job_that_goes_back_to_a_checkpoint_puts_out_what_came_after_it_again() -> Result<()> {
+    let folder = JobFolder::new(&manifest())?;
+    let mut job = start(&folder, &[])?;
+    assert_eq!(stop(&mut job)?, Some(130));
+    let listed = json(&folder, &["checkpoints", "list", "job.yaml", "--json"])?;
+    let oldest = listed["checkpoints"][0]["epoch"].as_u64().expect("an epoch");
+    let last = newest(&folder).expect("a checkpoint");
+
+    let output = folder.run(&["--from", &oldest.to_string()])?;
+    let again = folder.run(&[])?;
+
+    let said = stderr(&output);
+    assert!(output.status.success(), "{said}");
+    let expected = format!("goes back to epoch {oldest}: what was put out after it is put out again");
+    assert!(said.lines().next().unwrap_or_default().contains(&expected), "{said}");
+    assert!(newest(&folder).is_some_and(|epoch| epoch > last), "epochs only grow");
+    assert!(again.status.success() && stderr(&again).contains("already finished"), "{}", stderr(&again));
+    Ok(())
+}
+
+#[test]
+fn a_fresh_start_needs_to_be_told_that_state_may_go() -> Result<()> {
+    let folder = JobFolder::new(&manifest())?;
+    folder.run_well(&[])?;
+    fs::remove_dir_all(folder.path().join("out"))?;
+
+    let refused = folder.run(&["--fresh"])?;
+    let discarded = folder.run(&["--fresh", "--discard-state"])?;
+
+    let said = stderr(&refused);
+    assert_eq!(refused.status.code(), Some(1), "{said}");
+    assert!(said.contains("pages has state, which --fresh would give up: epoch "), "{said}");
+    assert!(said.contains("finished, 60,000 rows read"), "{said}");
+    let said = stderr(&discarded);
+    assert!(discarded.status.success(), "{said}");
+    assert!(said.lines().next().unwrap_or_default().contains("begins with nothing"), "{said}");
+    let total: i64 = visits(folder.rows("out")?)?.values().sum();
+    assert_eq!(total, i64::try_from(super::ROWS)?);
+    Ok(())
+}
+
+#[test]
+fn a_manifest_whose_state_does_not_fit_is_refused_naming_field_old_and_new() -> Result<()> {
+    let folder = JobFolder::new(&manifest())?;
+    let mut job = start(&folder, &[])?;
+    assert_eq!(stop(&mut job)?, Some(130));
+    folder.write("job.yaml", manifest().replace("size: 500ms", "size: 1s"))?;
+
+    let latest = folder.run(&[])?;
+    let exported = say(&folder, &["state", "export", "job.yaml"])?;
+
+    for output in [latest, exported] {
+        let said = stderr(&output);
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        for part in ["spec.pipeline.window.tumbling.size", "`500ms`", "`1s`"] {
+            assert!(said.contains(part), "{part} is not in: {said}");
+        }
+    }
+    Ok(())
+}
+
+/// The result rows of the epochs up to this one.
+fn published_up_to(folder: &JobFolder, last: u64) -> Result<Vec<serde_json::Value>> {
+    let mut rows = Vec::new();
+    for epoch in 0..=last {
+        let manifest = folder.path().join(format!("out/_epoch-{epoch}.json"));
+        let Ok(text) = fs::read_to_string(manifest) else { continue };
+        let listed: serde_json::Value = serde_json::from_str(&text)?;
+        for file in listed["files"].as_array().into_iter().flatten() {
+            let name = file["name"].as_str().unwrap_or_default();
+            for line in fs::read_to_string(folder.path().join("out").join(name))?.lines() {
+                rows.push(serde_json::from_str(line)?);
+            }
+        }
+    }
+    Ok(rows)
+}
