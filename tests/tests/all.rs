@@ -7,4 +7,6 @@
 mod durability;
 mod examples;
 mod pipeline;
+mod protocol;
 mod state;
+mod tidy;

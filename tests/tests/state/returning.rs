@@ -4,9 +4,13 @@
 //! Never: kills a process.
 
 use std::fs;
+#[cfg(feature = "faults")]
+use std::process::Command;
 
 use anyhow::Result;
 use streamjob_tests::job::JobFolder;
+#[cfg(feature = "faults")]
+use streamjob_tests::job::streamjob;
 
 use super::{copy, json, manifest, newest, say, say_well, start, stderr, stop, visits};
 
@@ -20,9 +24,10 @@ fn a_savepoint_continues_elsewhere_exactly_where_its_job_was() -> Result<()> {
     assert_eq!(stop(&mut job)?, Some(130));
     let elsewhere = JobFolder::new(&manifest())?;
     let location = taken["location"].as_str().expect("where it lies");
-    copy(location.as_ref(), &elsewhere.path().join("sp-copy"))?;
+    let copied = elsewhere.path().join("sp-copy");
+    copy(location.as_ref(), &copied)?;
 
-    let output = elsewhere.run(&["--from", "./sp-copy"])?;
+    let output = elsewhere.run(&["--from", copied.to_str().expect("UTF-8")])?;
 
     let said = stderr(&output);
     assert!(output.status.success(), "{said}");
@@ -97,6 +102,33 @@ fn a_manifest_whose_state_does_not_fit_is_refused_naming_field_old_and_new() -> 
             assert!(said.contains(part), "{part} is not in: {said}");
         }
     }
+    Ok(())
+}
+
+#[cfg(feature = "faults")]
+#[test]
+fn a_fresh_start_gives_up_output_that_was_not_published_too() -> Result<()> {
+    let folder = JobFolder::new(&manifest())?;
+    let killed = Command::new(streamjob())
+        .args(["run", "job.yaml"])
+        .current_dir(folder.path())
+        .env("STREAMJOB_FAIL_POINT", "publish.rename.before=kill@3")
+        .output()?;
+    assert!(killed.status.code().is_none(), "killed by a signal: {}", stderr(&killed));
+    fs::remove_dir_all(folder.path().join("out"))?;
+
+    let fresh = folder.run(&["--fresh", "--discard-state"])?;
+    let again = folder.run(&[])?;
+
+    assert!(fresh.status.success(), "{}", stderr(&fresh));
+    assert!(
+        stderr(&fresh).contains("output of the state that was given up is not published"),
+        "{}",
+        stderr(&fresh)
+    );
+    assert!(again.status.success(), "{}", stderr(&again));
+    let total: i64 = visits(folder.rows("out")?)?.values().sum();
+    assert_eq!(total, i64::try_from(super::ROWS)?);
     Ok(())
 }
 

@@ -74,7 +74,11 @@ fn elsewhere(folder: &str, plan: &Plan) -> Result<Point, StateError> {
             let opened = super::state::reader()?.block_on(savepoint::open(&store))?;
             Ok(savepoint_point(store, opened))
         }
-        Err(error) if error.is_missing() => Err(StateError::no_state(plan)),
+        Err(error) if error.is_missing() => Err(StateError::NoSavepoint {
+            named: folder.to_owned(),
+            folder: plan.state.folder.join("savepoints").display().to_string(),
+            there: format!("{} has no state, so it has none of its own", plan.job),
+        }),
         Err(error) => Err(error.into()),
     }
 }

@@ -73,8 +73,8 @@ pub(super) enum StateError {
     },
     /// State that the manifest does not fit.
     #[error(
-        "{field} has changed since {point} was written: it was `{old}` and is `{new}`; state depends on it: put it back, \
-         or begin with nothing with `--fresh --discard-state`"
+        "{field} has changed since {point} was written: it was `{old}` and is `{new}`, which that state does not fit: \
+         put it back (a run that begins with nothing, `--fresh --discard-state`, may have any)"
     )]
     Changed {
         /// The checkpoint or savepoint.

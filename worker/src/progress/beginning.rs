@@ -17,7 +17,8 @@ pub fn beginning(asked: &BeginAt, begun: &Begun, now_ms: i64) -> String {
     let committed_ms =
         committed_ms.filter(|record| record.seq == begun.resumed_from).map(|record| record.at_ms);
     let given_up = begun.head_was.as_ref().and_then(|head| head.record.last_epoch);
-    let inherited = begun.inherited.as_ref().and_then(|record| record.record.last_epoch);
+    let inherited = begun.inherited.as_ref().filter(|stored| stored.record.lineage == begun.lineage);
+    let inherited = inherited.and_then(|stored| stored.record.last_epoch);
     let Some(checkpoint) = begun.checkpoint.as_deref() else { return with_nothing(asked, given_up) };
     let age = committed_ms.map(|at| Duration::from_millis(u64::try_from(now_ms - at).unwrap_or(0)));
     let publishes = match inherited {

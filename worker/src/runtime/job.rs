@@ -182,8 +182,9 @@ pub fn start(
             first
         }
     };
-    let inherited = begun.inherited.and_then(|stored| publication(&stored));
     let lineage = begun.lineage;
+    let inherited = begun.inherited.and_then(|stored| publication(&stored));
+    let inherited = inherited.filter(|publication| is_ours(publication, lineage, &mut permit));
     Ok(Started::Begun(Box::new(Begun { permit, lineage, checkpoint, inherited, resumed, beginning })))
 }
 
@@ -204,6 +205,17 @@ fn commit_start(state: &State, permit: &mut CommitPermit, first: Box<Checkpoint>
 fn publication(stored: &Stored) -> Option<Publication> {
     let record = &stored.record;
     record.checkpoint().map(|checkpoint| Publication::of(record.lineage, checkpoint))
+}
+
+/// Whether output is of this life of the state. What an earlier one left is given up with its state: its files would
+/// be in the way of ours, whose folder holds nobody else's.
+fn is_ours(publication: &Publication, lineage: Lineage, permit: &mut CommitPermit) -> bool {
+    if publication.lineage == lineage {
+        return true;
+    }
+    permit.published(publication.lineage, publication.epoch);
+    tracing::info!(epoch = %publication.epoch, "output of the state that was given up is not published");
+    false
 }
 
 /// Whose state a job on this machine has.
