@@ -25,3 +25,6 @@ pub enum Ending {
     /// Someone asked it to stop; nothing fired early.
     Stopped,
 }
+
+#[cfg(test)]
+mod tests;

@@ -108,7 +108,7 @@ impl Coordinator {
             Input::Fenced { by } => self.end(End::Fenced { by }),
             Input::Concluded(result) => self.on_concluded(result),
             Input::Leads => self.on_leads(),
-            Input::SavepointAsked { id } => self.outputs.extend(self.savepoints.ask(id)),
+            Input::SavepointAsked { id } => self.on_savepoint_asked(id),
             Input::SavepointTaken { id, result } => {
                 let answer = self.savepoints.on_taken(id, result);
                 self.outputs.push(answer);
@@ -184,6 +184,24 @@ impl Coordinator {
         let awaited = awaited || planted::is(Bug::PublishBeforeCommit);
         if !awaited {
             self.protocol(format!("worker {worker} published epoch {}, which nobody asked for", what.1));
+        }
+    }
+
+    fn on_savepoint_asked(&mut self, id: String) {
+        self.outputs.extend(self.savepoints.ask(id));
+        let no_more_epochs = match &self.step {
+            Step::Closing { .. } => true,
+            Step::Appending(appending) => appending.epoch.is_none(),
+            Step::Registering { .. }
+            | Step::Idle
+            | Step::Collecting(_)
+            | Step::Publishing(_)
+            | Step::Concluding { .. }
+            | Step::Failing { .. }
+            | Step::Over => false,
+        };
+        if no_more_epochs {
+            self.outputs.extend(self.savepoints.on_last());
         }
     }
 
