@@ -12,6 +12,7 @@ use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
+use super::checkpoints;
 use crate::metrics::{ENDLESS, JobMetrics, PartitionMetrics, PartitionStatus, SlotMetrics};
 use crate::progress::Usage;
 
@@ -125,6 +126,7 @@ impl Collector for JobCollector {
             MetricType::Counter,
         )?;
         counter(&mut epochs, &self.metrics.epochs_published.load(Ordering::Relaxed))?;
+        checkpoints::encode(&self.metrics, &mut encoder)?;
         process(&mut encoder)
     }
 }

@@ -3,6 +3,7 @@
 //! Owns: one thread with a small runtime of its own, joined when the job ends.
 //! Never: changes anything; slots do not know that someone is looking.
 
+mod checkpoints;
 mod exposition;
 
 use std::io;

@@ -8,7 +8,7 @@ use std::net::TcpStream;
 use std::sync::atomic::Ordering;
 
 use super::*;
-use crate::metrics::PartitionStatus;
+use crate::metrics::{LastCheckpoint, PartitionStatus};
 
 fn job() -> Arc<JobMetrics> {
     Arc::new(JobMetrics::new("clicks", 2, ["a \"1\".jsonl", "b.jsonl"].map(String::from)))
@@ -57,6 +57,43 @@ fn metrics_name_slots_and_partitions() {
     }
     let absent = "streamjob_partition_watermark_seconds{partition=\"b.jsonl\"}";
     assert!(!answer.contains(absent), "a partition without a watermark has no sample");
+}
+
+#[test]
+fn the_last_checkpoint_is_told_once_there_is_one() {
+    let metrics = job();
+    let admin = Admin::start("127.0.0.1:0", Arc::clone(&metrics)).expect("a free port");
+    let before = ask(&admin, "/metrics");
+
+    metrics.unpublished_bytes.store(30, Ordering::Relaxed);
+    metrics.checkpoints.failed.store(2, Ordering::Relaxed);
+    metrics.checkpoints.unresolved.store(true, Ordering::Relaxed);
+    metrics.checkpoints.set_last(LastCheckpoint {
+        epoch: 7,
+        committed_at: std::time::Instant::now(),
+        duration: Duration::from_millis(1_500),
+        waited_for: "upload",
+        bytes_written: 40,
+        bytes_total: 100,
+    });
+    let after = ask(&admin, "/metrics");
+
+    assert!(before.lines().any(|line| line == "streamjob_checkpoints_total 0"), "{before}");
+    assert!(!before.contains("streamjob_checkpoint_age_seconds"), "{before}");
+    for line in [
+        "streamjob_checkpoints_total 1",
+        "streamjob_checkpoints_failed_total 2",
+        "streamjob_checkpoint_unresolved 1",
+        "streamjob_unpublished_bytes 30",
+        "streamjob_checkpoint_epoch 7",
+        "streamjob_checkpoint_duration_seconds 1.5",
+        "streamjob_checkpoint_written_bytes 40",
+        "streamjob_checkpoint_bytes 100",
+        "streamjob_checkpoint_waited_for{step=\"upload\"} 1",
+    ] {
+        assert!(after.lines().any(|found| found == line), "no `{line}` in\n{after}");
+    }
+    assert!(after.contains("streamjob_checkpoint_age_seconds 0."), "{after}");
 }
 
 #[test]

@@ -6,7 +6,7 @@
 use std::sync::atomic::Ordering;
 
 use super::*;
-use crate::metrics::{PartitionStatus, Phase};
+use crate::metrics::{CheckpointStep, LastCheckpoint, PartitionStatus, Phase};
 
 fn job() -> JobMetrics {
     let metrics = JobMetrics::new("flights", 2, ["a.csv", "b.csv"].map(String::from));
@@ -42,8 +42,33 @@ fn the_live_block_says_how_fast_how_far_and_who_holds_time_back() {
     let expected = "\
         flights running 2.0s · 2,000,000 rows · 4.0 M rows/s · 40.0 MB/s\n\
         watermark 2023-12-31T23:59:59.999Z, held by b.csv · 20.0 % of the input, about 8.0s left\n\
-        3 open windows · 32 keys · 24.7 kB state · 5 late · 0 bad · 1,234 result rows";
+        3 open windows · 32 keys · 24.7 kB state · 5 late · 0 bad · 1,234 result rows\n\
+        no checkpoint yet";
     assert_eq!(block, expected);
+}
+
+#[test]
+fn the_last_checkpoint_is_told_with_what_it_took_and_what_goes_wrong() {
+    let metrics = job();
+    metrics.checkpoints.set_last(LastCheckpoint {
+        epoch: 7,
+        committed_at: Instant::now(),
+        duration: Duration::from_millis(45),
+        waited_for: "upload",
+        bytes_written: 1_200_000,
+        bytes_total: 12_000_000,
+    });
+    let healthy = view(&metrics).block();
+
+    metrics.checkpoints.set_step(CheckpointStep::Collecting);
+    metrics.checkpoints.failed.store(2, Ordering::Relaxed);
+    metrics.unpublished_bytes.store(30_000, Ordering::Relaxed);
+    let unhealthy = view(&metrics).block();
+
+    let last = "checkpoint 7, 0.0s ago: 1.2 MB written of 12.0 MB in 45 ms, most of it upload";
+    assert_eq!(healthy.lines().nth(3), Some(last));
+    let more = format!("{last} · the next one is being stored · 2 abandoned · 30.0 kB unpublished");
+    assert_eq!(unhealthy.lines().nth(3), Some(more.as_str()));
 }
 
 #[test]

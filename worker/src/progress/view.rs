@@ -3,10 +3,11 @@
 //! Owns: rates between two samples, the lag to the end of the input, who holds time back.
 //! Never: prints or waits.
 
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use super::format::{bytes, count, duration, instant, short};
-use crate::metrics::{JobMetrics, Phase};
+use crate::metrics::{CheckpointStep, JobMetrics, LastCheckpoint, Phase};
 
 /// What was counted up to a moment.
 #[derive(Clone, Copy, Debug)]
@@ -35,6 +36,18 @@ pub(super) struct View {
     late: u64,
     bad: u64,
     results: u64,
+    checkpoints: Checkpoints,
+}
+
+/// What is known of checkpoints.
+#[derive(Clone, Debug)]
+struct Checkpoints {
+    last: Option<LastCheckpoint>,
+    age: Duration,
+    failed: u64,
+    unresolved: bool,
+    step: CheckpointStep,
+    unpublished_bytes: u64,
 }
 
 impl Sample {
@@ -59,21 +72,17 @@ impl View {
             watermark: metrics.holding().map(|(partition, watermark)| (watermark, partition.name.clone())),
             read: metrics.bytes_done_and_total().map(|(done, total)| read(done, total, now.at)),
             // Slots share windows: each has its keys of each window.
-            open_windows: metrics
-                .slots
-                .iter()
-                .map(|slot| slot.open_windows.load(std::sync::atomic::Ordering::Relaxed))
-                .max()
-                .unwrap_or(0),
+            open_windows: metrics.slots.iter().map(|slot| slot.open_windows.load(Relaxed)).max().unwrap_or(0),
             keys: metrics.sum(|slot| &slot.keys),
             state_bytes: metrics.sum(|slot| &slot.state_bytes),
             late: metrics.sum(|slot| &slot.late),
             bad: metrics.sum(|slot| &slot.bad),
             results: metrics.sum(|slot| &slot.rows_out),
+            checkpoints: Checkpoints::of(metrics),
         }
     }
 
-    /// Three lines for a terminal.
+    /// Four lines for a terminal.
     pub(super) fn block(&self) -> String {
         let phase = match self.phase {
             Phase::Starting => "starting",
@@ -95,7 +104,7 @@ impl View {
             None => String::new(),
         };
         format!(
-            "{} {phase} {} · {} rows · {} rows/s · {}/s\n{time}{lag}\n{} open windows · {} keys · {} state · {} late · {} bad · {} result rows",
+            "{} {phase} {} · {} rows · {} rows/s · {}/s\n{time}{lag}\n{} open windows · {} keys · {} state · {} late · {} bad · {} result rows\n{}",
             self.job,
             duration(self.elapsed),
             count(self.rows),
@@ -107,6 +116,7 @@ impl View {
             count(self.late),
             count(self.bad),
             count(self.results),
+            self.checkpoints.line(),
         )
     }
 
@@ -130,8 +140,56 @@ impl View {
             late = self.late,
             bad = self.bad,
             results = self.results,
+            checkpoint = self.checkpoints.last.as_ref().map(|last| last.epoch),
+            checkpoint_age_seconds = self.checkpoints.last.as_ref().map(|_| self.checkpoints.age.as_secs()),
+            checkpoints_failed = self.checkpoints.failed,
+            unpublished_bytes = self.checkpoints.unpublished_bytes,
             "progress"
         );
+    }
+}
+
+impl Checkpoints {
+    fn of(metrics: &JobMetrics) -> Self {
+        let checkpoints = &metrics.checkpoints;
+        let last = checkpoints.last();
+        Self {
+            age: last.as_ref().map(|last| last.committed_at.elapsed()).unwrap_or_default(),
+            last,
+            failed: checkpoints.failed.load(Relaxed),
+            unresolved: checkpoints.unresolved.load(Relaxed),
+            step: checkpoints.step(),
+            unpublished_bytes: metrics.unpublished_bytes.load(Relaxed),
+        }
+    }
+
+    fn line(&self) -> String {
+        let mut line = match &self.last {
+            Some(last) => format!(
+                "checkpoint {}, {} ago: {} written of {} in {:.0} ms, most of it {}",
+                last.epoch,
+                duration(self.age),
+                bytes(last.bytes_written),
+                bytes(last.bytes_total),
+                last.duration.as_secs_f64() * 1e3,
+                last.waited_for,
+            ),
+            None => "no checkpoint yet".to_owned(),
+        };
+        match (self.unresolved, self.step) {
+            (true, _) => line.push_str(" · the store does not say whether the next one is committed"),
+            (false, CheckpointStep::Idle) => {}
+            (false, CheckpointStep::Collecting) => line.push_str(" · the next one is being stored"),
+            (false, CheckpointStep::Committing) => line.push_str(" · the next one is being committed"),
+            (false, CheckpointStep::Publishing) => line.push_str(" · its output is being published"),
+        }
+        if self.failed > 0 {
+            line.push_str(&format!(" · {} abandoned", count(self.failed)));
+        }
+        if self.unpublished_bytes > 0 {
+            line.push_str(&format!(" · {} unpublished", bytes(self.unpublished_bytes)));
+        }
+        line
     }
 }
 
