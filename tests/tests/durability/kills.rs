@@ -43,24 +43,27 @@ impl Tally {
         self.kills += 1;
         self.counted += u64::from(kill.counted);
         self.rescales += u64::from(kill.rescaled);
-        let counts = if kill.phase == Some("restore") { kill.in_restore } else { kill.counted };
-        if counts {
-            *self.phases.entry(kill.phase.unwrap_or("elsewhere").to_owned()).or_default() += 1;
+        if let Some(phase) = kill.counts_for() {
+            *self.phases.entry(phase.to_owned()).or_default() += 1;
         }
     }
 
     /// Half of the kills anywhere; the others where there were too few so far.
-    fn aim(&self, random: &mut Rng, each: u64, is_first: bool) -> Aim {
+    fn aim(&self, random: &mut Rng, each: u64, kills: &[Kill]) -> Aim {
         match random.u32(..10) {
             0..4 => return Aim::after_epoch(random),
             4 => return Aim::after_start(random),
             _ => {}
         }
-        let wanted = PHASES.into_iter().filter(|phase| !(is_first && *phase == "restore"));
-        let least = wanted.clone().min_by_key(|phase| self.of(phase)).unwrap_or("commit");
-        let any: Vec<_> = wanted.collect();
-        let phase = if self.of(least) < each { least } else { any[random.usize(..any.len())] };
-        Aim::within(phase, random)
+        let so_far = |phase: &str| {
+            let here = kills.iter().filter(|kill| kill.counts_for() == Some(phase));
+            self.of(phase) + here.count() as u64
+        };
+        // Only a start after a kill restores anything.
+        let possible: Vec<_> = PHASES.into_iter().filter(|&phase| phase != "restore" || !kills.is_empty()).collect();
+        let few: Vec<_> = possible.iter().copied().filter(|phase| so_far(phase) < each).collect();
+        let from = if few.is_empty() { possible } else { few };
+        Aim::within(from[random.usize(..from.len())], random)
     }
 }
 
@@ -88,7 +91,7 @@ fn whenever_it_is_killed_nothing_is_lost_and_nothing_doubled() -> Result<()> {
         let mut random = Rng::with_seed(seed.wrapping_add(tally.rounds));
         let round = Round::random(&mut random);
         let (mut trial, killed) =
-            round.run(&mut random, |random, is_first| tally.aim(random, each, is_first))?;
+            round.run(&mut random, |random, kills| tally.aim(random, each, kills))?;
         killed.iter().for_each(|kill| tally.add(kill));
         tally.rounds += 1;
         tally.epochs += trial.timeline.epochs();

@@ -47,8 +47,8 @@ fn random_jobs_under_random_crashes_give_what_the_model_gives() -> Result<()> {
         // A batch of one row at 3 ms each would take minutes.
         let slow = if round.setup.batch_rows * 200 < rows { String::new() } else { SLOW.to_owned() };
         let round = Round { fail_points: slow, ..round };
-        let (mut trial, killed) = round.run(&mut random, |random, is_first| match random.u32(..3) {
-            0 if !is_first => Aim::within("restore", random),
+        let (mut trial, killed) = round.run(&mut random, |random, kills| match random.u32(..3) {
+            0 if !kills.is_empty() => Aim::within("restore", random),
             0 | 1 => Aim::after_start(random),
             _ => Aim::after_epoch(random),
         })?;

@@ -105,7 +105,7 @@ pub(super) fn random_setup(random: &mut Rng) -> Setup {
     let feed = Feed {
         seed: random.u64(..),
         partitions: random.u32(2..6),
-        rows: random.u64(30_000..60_000),
+        rows: random.u64(15_000..30_000),
         keys: random.u64(20..3_000),
         disorder_ms,
         late_every: if random.bool() { 500 } else { 0 },
@@ -128,11 +128,11 @@ impl Round {
         }
     }
 
-    /// Runs the job under kills until it has ended by itself.
+    /// Runs the job under kills until it has ended by itself. `aim` sees the kills so far.
     pub(super) fn run(
         self,
         random: &mut Rng,
-        mut aim: impl FnMut(&mut Rng, bool) -> Aim,
+        mut aim: impl FnMut(&mut Rng, &[Kill]) -> Aim,
     ) -> Result<(Trial, Vec<Kill>)> {
         let mut trial = Trial::new(self.setup.clone())?;
         let mut kills: Vec<Kill> = Vec::new();
@@ -143,7 +143,7 @@ impl Round {
                 parallelism = self.parallelisms[random.usize(..self.parallelisms.len())];
             }
             let is_first = kills.is_empty();
-            let aim = (kills.len() < self.kills_max).then(|| aim(random, is_first));
+            let aim = (kills.len() < self.kills_max).then(|| aim(random, &kills));
             let mut running = trial.start(&self.start(parallelism, aim.as_ref()))?;
             let is_there = match &aim {
                 Some(aim) => reached(&mut trial, &mut running, aim)?,
@@ -172,6 +172,15 @@ impl Round {
         let always = (!self.fail_points.is_empty()).then(|| self.fail_points.clone());
         let fail_points: Vec<String> = always.into_iter().chain(aimed).collect();
         Start { bug: self.bug.to_owned(), ..Start::with(parallelism, fail_points.join(",")) }
+    }
+}
+
+impl Kill {
+    /// The part of the protocol that it counts for: a kill in restore, counted or not, if the start that it hit
+    /// followed a counted kill; any other if it is counted.
+    pub(super) fn counts_for(&self) -> Option<&'static str> {
+        let counts = if self.phase == Some("restore") { self.in_restore } else { self.counted };
+        counts.then_some(self.phase.unwrap_or("elsewhere"))
     }
 }
 
