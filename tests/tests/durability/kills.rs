@@ -60,7 +60,8 @@ impl Tally {
             self.of(phase) + here.count() as u64
         };
         // Only a start after a kill restores anything.
-        let possible: Vec<_> = PHASES.into_iter().filter(|&phase| phase != "restore" || !kills.is_empty()).collect();
+        let possible: Vec<_> =
+            PHASES.into_iter().filter(|&phase| phase != "restore" || !kills.is_empty()).collect();
         let few: Vec<_> = possible.iter().copied().filter(|phase| so_far(phase) < each).collect();
         let from = if few.is_empty() { possible } else { few };
         Aim::within(from[random.usize(..from.len())], random)
@@ -90,8 +91,7 @@ fn whenever_it_is_killed_nothing_is_lost_and_nothing_doubled() -> Result<()> {
         ensure!(tally.rounds < kills, "too few kills count: {tally:?}");
         let mut random = Rng::with_seed(seed.wrapping_add(tally.rounds));
         let round = Round::random(&mut random);
-        let (mut trial, killed) =
-            round.run(&mut random, |random, kills| tally.aim(random, each, kills))?;
+        let (mut trial, killed) = round.run(&mut random, |random, kills| tally.aim(random, each, kills))?;
         killed.iter().for_each(|kill| tally.add(kill));
         tally.rounds += 1;
         tally.epochs += trial.timeline.epochs();

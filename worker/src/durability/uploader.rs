@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::Receiver;
@@ -83,6 +84,34 @@ pub struct Uploader {
     pub layout: StateLayout,
     /// What the store's calls run on.
     pub runtime: Handle,
+    /// Which epochs nobody waits for any more.
+    pub given_up: GivenUp,
+}
+
+/// The greatest epoch that was abandoned. Its data comes again, so what is left of its upload is dropped: or else one
+/// slow upload would delay that of every epoch after it.
+#[derive(Clone, Debug)]
+pub struct GivenUp(Arc<AtomicI64>);
+
+impl Default for GivenUp {
+    fn default() -> Self {
+        Self(Arc::new(AtomicI64::new(-1)))
+    }
+}
+
+impl GivenUp {
+    /// Nobody waits for this epoch any more.
+    pub fn set(&self, epoch: Epoch) {
+        self.0.fetch_max(number(epoch), Ordering::Relaxed);
+    }
+
+    fn is(&self, epoch: Epoch) -> bool {
+        number(epoch) <= self.0.load(Ordering::Relaxed)
+    }
+}
+
+fn number(epoch: Epoch) -> i64 {
+    i64::try_from(epoch.0).expect("no job has 2^63 epochs")
 }
 
 /// The epoch under way.
@@ -122,7 +151,11 @@ impl Uploader {
                 }
             };
             if open.outbox && open.reports.len() == self.slots {
-                say(self.finish(epoch, std::mem::take(&mut open), &outboxes));
+                let open = std::mem::take(&mut open);
+                if self.given_up.is(epoch) {
+                    continue;
+                }
+                say(self.finish(epoch, open, &outboxes));
                 fail_point::hit("upload.acknowledge.after");
             }
         }
@@ -133,7 +166,7 @@ impl Uploader {
         let SlotSnapshot { epoch, mut report, frozen, aligned } = snapshot;
         open.times.align = open.times.align.max(aligned);
         for slice in frozen.slices {
-            if open.failed.is_some() {
+            if open.failed.is_some() || self.given_up.is(epoch) {
                 break;
             }
             if let Err(cause) = self.write_slice(epoch, slice, &mut report, &mut open.writer) {

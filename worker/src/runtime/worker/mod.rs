@@ -132,7 +132,7 @@ impl Worker<'_> {
                 self.threads.tell_slots(|| Command::Committed { behind: behind.clone() });
             }
             ToWorker::Publish(publication) => self.publish(publication, true),
-            ToWorker::Abandon { epoch: _ } => self.threads.tell_slots(|| Command::Abandoned),
+            ToWorker::Abandon { epoch } => self.threads.give_up(epoch),
             ToWorker::Exit => return false,
             ToWorker::Start { .. } => unreachable!("a worker starts once: a bug of the coordinator"),
         }

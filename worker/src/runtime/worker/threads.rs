@@ -10,7 +10,7 @@ use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use streamjob_checkpoint::checkpoint::{Object, PartitionState, PartitionStatus};
-use streamjob_checkpoint::ids::Generation;
+use streamjob_checkpoint::ids::{Epoch, Generation};
 use streamjob_checkpoint::transition::{SlotStart, assign};
 use uuid::Uuid;
 
@@ -23,7 +23,7 @@ use crate::durability::ObjectWriterId;
 use crate::durability::outbox::{OutboxBudget, OutboxSender, outbox};
 use crate::durability::restore::{Restored, Restorer};
 use crate::durability::snapshot::StateLayout;
-use crate::durability::uploader::{Done, Uploader, Work};
+use crate::durability::uploader::{Done, GivenUp, Uploader, Work};
 use crate::metrics::{self, JobMetrics};
 use crate::pipeline::sink::{FilePublisher, claim_folder};
 use crate::pipeline::transform::Payload;
@@ -48,6 +48,7 @@ pub(super) struct Threads {
     pub(super) slots: Vec<SlotHandle>,
     work: Sender<Work>,
     publish: Sender<Publish>,
+    given_up: GivenUp,
     leaving: Arc<AtomicBool>,
     handles: Vec<JoinHandle<()>>,
 }
@@ -80,6 +81,7 @@ impl Threads {
             slots: Vec::new(),
             work: channels.work.0.clone(),
             publish: channels.publish.0.clone(),
+            given_up: GivenUp::default(),
             leaving: Arc::new(AtomicBool::new(false)),
             handles: Vec::new(),
         };
@@ -121,6 +123,12 @@ impl Threads {
         let _gone = self.work.send(work);
     }
 
+    /// Tells all that an epoch is abandoned.
+    pub(super) fn give_up(&self, epoch: Epoch) {
+        self.given_up.set(epoch);
+        self.tell_slots(|| Command::Abandoned);
+    }
+
     /// Tells the publisher.
     pub(super) fn publish(&self, publish: Publish) {
         let _gone = self.publish.send(publish);
@@ -128,7 +136,7 @@ impl Threads {
 
     /// Ends all threads and waits for them.
     pub(super) fn join(self) {
-        let Self { slots, work, publish, leaving, handles } = self;
+        let Self { slots, work, publish, given_up: _, leaving, handles } = self;
         leaving.store(true, Ordering::Relaxed);
         slots.iter().for_each(|slot| slot.tell(Command::Exit));
         drop((slots, work, publish));
@@ -170,6 +178,7 @@ impl Threads {
             id,
             layout,
             runtime: setup.runtime.clone(),
+            given_up: self.given_up.clone(),
         };
         let (work, events) = (channels.work.1.clone(), channels.events.clone());
         self.spawn("uploader", channels.events.clone(), move || {
