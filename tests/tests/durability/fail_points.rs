@@ -71,10 +71,11 @@ fn killed_at(name: &str, seed: u64, way: (Before, During, u32)) -> Result<Option
         trial.signal(&mut running, Signal::Kill, "before the point")?;
         trial.ended(&mut running)?;
     }
-    let rules = if name == "source.batch" {
-        format!("{name}=kill@20")
-    } else {
-        format!("{SLOW},{name}=kill@{count}")
+    let rules = match name {
+        "source.batch" => format!("{name}=kill@20"),
+        // Objects are kept for ten seconds after nothing names them any more.
+        _ if name.starts_with("retention.object") => format!("source.batch=sleep:350@*,{name}=kill"),
+        _ => format!("{SLOW},{name}=kill@{count}"),
     };
     let mut running = trial.start(&Start::with(if seed.is_multiple_of(2) { 2 } else { 3 }, rules))?;
     if during == During::Stop {

@@ -233,7 +233,8 @@ fn an_upload_that_takes_too_long_abandons_its_epoch_and_loses_nothing() -> Resul
     let _alone = alone();
     let setup = zombies::setup(seed("a slow upload"));
     let mut trial = Trial::new(streamjob_tests::trial::Setup { timeout_ms: 1_000, ..setup })?;
-    let mut running = trial.start(&Start::with(2, format!("{SLOW},upload.state.before=sleep:4000@3")))?;
+    let mut running =
+        trial.start(&Start::with(2, "source.batch=sleep:50@*,upload.state.before=sleep:4000@3"))?;
     let abandoned = trial.watch(&mut running, |running, _| running.has_said("abandoned"))?;
     let epochs = trial.timeline.epochs();
     let recovered = trial.watch(&mut running, |_, timeline| timeline.epochs() > epochs + 1)?;
