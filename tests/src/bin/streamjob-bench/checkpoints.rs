@@ -37,7 +37,7 @@ pub(crate) struct Checkpoint {
     /// Keys in its new blocks.
     pub(crate) keys: u64,
     /// Bytes of its new blocks.
-    pub(crate) bytes: u64,
+    pub(crate) state_bytes: u64,
 }
 
 /// A run that was killed, and the one that went on.
@@ -58,14 +58,13 @@ pub(crate) fn run(streamjob: &Path, manifest: &Path) -> Result<Checkpoints> {
     let log = fs::read_to_string(manifest.with_extension("log"))?;
     let (mut checkpoints, mut gaps_ms) = (Vec::new(), Vec::new());
     for line in log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()) {
-        let fields = &line["fields"];
-        match fields["message"].as_str() {
+        match line["message"].as_str() {
             Some("checkpoint committed") => {
-                let checkpoint: Checkpoint = serde_json::from_value(fields.clone())?;
+                let checkpoint: Checkpoint = serde_json::from_value(line.clone())?;
                 checkpoints.extend((checkpoint.keys > 0).then_some(checkpoint));
             }
             Some("longest gap between batches after a barrier") => {
-                gaps_ms.push(fields["gap_us"].as_f64().context("a number")? / 1e3);
+                gaps_ms.push(line["gap_us"].as_f64().context("a number")? / 1e3);
             }
             _ => {}
         }
@@ -82,7 +81,7 @@ pub(crate) fn restart(streamjob: &Path, manifest: &Path, keys: u64) -> Result<Re
     while all < keys {
         let line = killed.next("checkpoint committed")?;
         all += line["keys"].as_u64().context("the number of keys")?;
-        state_bytes += line["bytes"].as_u64().context("the number of bytes")?;
+        state_bytes += line["state_bytes"].as_u64().context("the number of bytes")?;
     }
     drop(killed);
     let started = Instant::now();
@@ -114,15 +113,15 @@ impl Watched {
         Ok(Self { child, log, started: Instant::now() })
     }
 
-    /// The fields of the next event with this message.
+    /// The next event with this message.
     fn next(&mut self, message: &str) -> Result<Value> {
         let mut line = String::new();
         while self.started.elapsed() < PATIENCE {
             line.clear();
             ensure!(self.log.read_line(&mut line)? > 0, "the job ended before it said `{message}`");
             let Ok(event) = serde_json::from_str::<Value>(&line) else { continue };
-            if event["fields"]["message"] == message {
-                return Ok(event["fields"].clone());
+            if event["message"] == message {
+                return Ok(event);
             }
         }
         bail!("the job did not say `{message}` in {} s", PATIENCE.as_secs())

@@ -70,7 +70,8 @@ fn figures(checkpoint: &Checkpoint, reports: &[WorkerReport], times: Times) -> C
         commit: std::time::Duration::ZERO,
         times,
         bytes_written: written.map(|object| object.bytes).sum(),
-        keys_written: blocks.map(|(_, block)| block.keys).sum(),
+        keys_written: blocks.clone().map(|(_, block)| block.keys).sum(),
+        state_written: blocks.map(|(_, block)| block.bytes).sum(),
         bytes_total: checkpoint.objects.iter().map(|object| object.bytes).sum(),
     }
 }

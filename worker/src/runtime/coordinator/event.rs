@@ -244,6 +244,8 @@ pub struct Committed {
     pub bytes_written: u64,
     /// Keys whose states were written for it.
     pub keys_written: u64,
+    /// Bytes of those blocks.
+    pub state_written: u64,
     /// Named by it.
     pub bytes_total: u64,
 }

@@ -79,6 +79,7 @@ impl Status {
             epoch = epoch.0,
             bytes = committed.bytes_written,
             keys = committed.keys_written,
+            state_bytes = committed.state_written,
             duration_ms = duration.as_secs_f64() * 1e3,
             align_ms = times.align_ms,
             encode_ms = times.encode_ms,

@@ -46,8 +46,11 @@ const KEYS_MANY: usize = 4_000_000;
 const RESULT_ROWS_MAX: usize = 2_048;
 /// How many messages of one channel are served before the next one has its turn.
 const MESSAGES_PER_TURN: usize = 16;
-/// How many keys are folded into a base between two batches.
-const FOLD_KEYS: usize = 2_048;
+/// How long a slot folds durable state into its base between two batches. Enough for as many keys as a batch can touch,
+/// so that folding keeps up with checkpoints.
+const FOLD_BUDGET: Duration = Duration::from_micros(700);
+/// How many keys are folded at once.
+const FOLD_KEYS: usize = 1_024;
 /// The longest a slot sleeps without being woken.
 const PARK_MAX: Duration = Duration::from_millis(100);
 
@@ -202,10 +205,7 @@ impl Slot {
             worked |= self.receive()?;
             worked |= self.emit()?;
             worked |= self.read(&mut state)?;
-            if state.folding {
-                state.folding = self.window.fold_some(FOLD_KEYS);
-                worked |= state.folding;
-            }
+            worked |= self.fold(&mut state);
             worked |= self.report_drained(&mut state);
             if !worked {
                 self.park(&mut state);
@@ -261,6 +261,18 @@ impl Slot {
         }
         self.count_window();
         Ok(true)
+    }
+
+    /// Whether there was something to fold.
+    fn fold(&mut self, state: &mut State) -> bool {
+        if !state.folding {
+            return false;
+        }
+        let began = self.clock.elapsed();
+        while state.folding && self.clock.elapsed().saturating_sub(began) < FOLD_BUDGET {
+            state.folding = self.window.fold_some(FOLD_KEYS);
+        }
+        true
     }
 
     fn write_results(&mut self, results: &RecordBatch) -> Result<(), SinkError> {
