@@ -94,7 +94,8 @@ impl Process {
 
     async fn lead(&mut self, log: &Log) -> Result<(), Ended> {
         let mut leader = self.begin(log).await?;
-        let mut retention = Retention::new(2, Duration::from_millis(self.random.u64(0..200)));
+        let grace = Duration::from_millis(self.random.u64(0..40).saturating_sub(20));
+        let mut retention = Retention::new(self.random.u32(1..3), grace);
         for _ in 0..self.epochs {
             let Some(checkpoint) = self.write_epoch(&mut leader).await else {
                 self.truth.borrow_mut().abandoned += 1;

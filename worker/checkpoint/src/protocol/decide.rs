@@ -51,7 +51,7 @@ pub(super) fn decide(start: &StartRequest, own: Generation, facts: Facts<'_>) ->
         check_fingerprint(start, head.record.checkpoint())?;
         return Ok(Decision::Finished);
     }
-    check_generation(own, head)?;
+    check_generation(start, own, head)?;
     match begin {
         BeginAt::Latest if head.record.body == Body::Deleted => {
             Ok(Decision::Genesis { base: None, discard: false })
@@ -108,10 +108,11 @@ fn with_nothing(start: &StartRequest, head: &Stored, discard: bool) -> Result<De
     }
 }
 
-fn check_generation(own: Generation, head: &Stored) -> Result<(), Refusal> {
+fn check_generation(start: &StartRequest, own: Generation, head: &Stored) -> Result<(), Refusal> {
     let newest = head.record.generation;
     match &head.record.body {
-        Body::Final { .. } if newest.incarnation == own.incarnation => {
+        // Who did not name one has lost to a start beside it that has ended already.
+        Body::Final { .. } if newest.incarnation == own.incarnation && start.generation.is_some() => {
             Err(Refusal::Ended { incarnation: own.incarnation })
         }
         Body::Genesis { .. }

@@ -268,3 +268,16 @@ async fn a_permit_refuses_what_breaks_the_order_of_epochs() {
     assert!(end.is_ok(), "{end:?}");
     assert!(matches!(after, Err(CommitError::Refused(Refused::Ended { .. }))));
 }
+
+#[tokio::test]
+async fn who_loses_to_a_start_that_has_ended_meanwhile_is_fenced() {
+    let log = log();
+    ended(&log, false).await;
+    let head = log.head().await.expect("the log is read").expect("there is one");
+    let facts = decide::Facts { log: Some((&head, &head)), any_data: false };
+    let own = Generation { incarnation: 1, attempt: 1 };
+
+    let refused = decide::decide(&request(2), own, facts);
+
+    assert_eq!(refused, Err(Refusal::Fenced { by: own, own }));
+}
