@@ -80,7 +80,7 @@ impl Run {
         let mut random = fastrand::Rng::with_seed(seed);
         let inner = Arc::new(InMemory::new());
         let machines = [inner.clone(), inner].map(|inner| Machine::new(inner, &mut random));
-        let bundles = seed % BUNDLES_EVERY == 0;
+        let bundles = seed.is_multiple_of(BUNDLES_EVERY);
         Self { bundles, random, truth: Rc::default(), turns: Rc::default(), machines, crashes: 0, stalls: 0 }
     }
 
