@@ -11,6 +11,7 @@ mod places;
 mod planted;
 mod rounds;
 mod soak;
+mod two_roles;
 mod zombies;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -20,6 +20,7 @@ mod state;
 mod table;
 mod take;
 mod validate;
+mod worker;
 
 use std::fmt::Display;
 use std::io::Write;
@@ -52,6 +53,7 @@ pub fn main() -> ExitCode {
     let args = Args::parse();
     let exit = match &args.command {
         Command::Run(args) => run::run(args),
+        Command::Worker(args) => worker::worker(args),
         Command::Validate(args) => validate::validate(args, &mut std::io::stdout(), &mut std::io::stderr()),
         Command::Explain(args) => explain::explain(args, &mut std::io::stdout(), &mut std::io::stderr()),
         Command::Checkpoints(command) => {

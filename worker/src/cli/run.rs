@@ -18,7 +18,7 @@ use super::args::{LogFormat, RunArgs};
 use super::begin::begin_at;
 use super::signals::Signals;
 use super::state::StateError;
-use super::{control, logs, manifest};
+use super::{control, logs, manifest, worker};
 use crate::admin::{Admin, AdminError};
 use crate::metrics::JobMetrics;
 use crate::pipeline::clock::{Clock, SystemClock};
@@ -132,8 +132,9 @@ fn run_plan(plan: Plan, args: &RunArgs, screen: Screen) -> Result<Exit, Failure>
     );
     let control = Some(control::folder(&plan));
     let options = Options { batch_rows: args.batch_rows, control, ..Options::default() };
+    let program = worker::command(args, begun.generation(), metrics.partitions.len())?;
     let job = Job { plan, inputs, state, begun, options, metrics: Arc::clone(&metrics), clock, stop };
-    let ending = job.run();
+    let ending = if args.worker_process { job.run_with_process(program) } else { job.run() };
     progress.stop();
     // Of a job that could not begin there is nothing to sum up.
     if ending.is_ok() || metrics.sum(|slot| &slot.rows_in) > 0 {

@@ -3,12 +3,13 @@
 //! Owns: opening the state, claiming it, fixing the input of a new lineage, and the two roles in one process.
 //! Never: reads a manifest or prints.
 
+use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crossbeam_channel::unbounded;
 use streamjob_checkpoint::checkpoint::{Checkpoint, PartitionState};
-use streamjob_checkpoint::ids::{Epoch, Hash, Lineage, WriterId};
+use streamjob_checkpoint::ids::{Epoch, Generation, Hash, Lineage, WriterId};
 use streamjob_checkpoint::log::{CommitError, Log, TokioPacer};
 use streamjob_checkpoint::protocol::{BeginAt, Commit, CommitPermit, Start, StartRequest};
 use streamjob_checkpoint::record::{Owner, Stored};
@@ -19,6 +20,7 @@ use uuid::Uuid;
 
 use super::coordinator::{self, CoordinatorSetup};
 use super::messages::Publication;
+use super::process::WorkerProcess;
 use super::transport::link;
 use super::worker::{self, WorkerSetup, wiring};
 use super::{Ending, Options, RunError, StopFlag};
@@ -138,6 +140,11 @@ impl Begun {
         &self.checkpoint
     }
 
+    /// Whose right to write the job has.
+    pub fn generation(&self) -> Generation {
+        self.permit.generation()
+    }
+
     /// What metrics call the partitions.
     pub fn partition_names(&self) -> impl Iterator<Item = String> + '_ {
         self.checkpoint.partitions.iter().map(|partition| partition.name.clone())
@@ -250,17 +257,43 @@ pub struct Job {
 impl Job {
     /// Runs the job to its end, on threads of its own.
     pub fn run(self) -> Result<Ending, RunError> {
-        let metrics = Arc::clone(&self.metrics);
-        metrics.set_phase(Phase::Running);
-        let ending = self.run_roles();
-        metrics.set_phase(if ending.is_ok() { Phase::Finished } else { Phase::Failed });
-        ending
+        self.run_with(|worker, coordinator| {
+            let generation = coordinator.permit.generation();
+            let (to_coordinator, heard) = unbounded();
+            let (coordinator_link, worker_link) = link(generation, 0, to_coordinator);
+            let worker = std::thread::Builder::new()
+                .name("worker".to_owned())
+                .spawn(move || worker::run(worker, &worker_link))
+                .map_err(|source| RunError::Thread { thread: "worker".to_owned(), source })?;
+            let ending = coordinator::run(coordinator, coordinator_link, heard);
+            let ran = worker.join().expect("panics are caught on the threads of a worker");
+            match (ending, ran) {
+                // What the worker says is the cause, unless it failed because another one had taken over.
+                (Err(RunError::Worker { .. }), Err(cause)) => Err(cause),
+                (ending, _) => ending,
+            }
+        })
     }
 
-    fn run_roles(self) -> Result<Ending, RunError> {
+    /// Runs the job to its end, its slots in a process of their own: this program, which will call
+    /// [`inherited_link`](super::inherited_link).
+    pub fn run_with_process(self, program: Command) -> Result<Ending, RunError> {
+        self.run_with(|_worker, coordinator| {
+            let (to_coordinator, heard) = unbounded();
+            let process = WorkerProcess::start(program, coordinator.permit.generation(), to_coordinator);
+            let (process, link) = process.map_err(|source| RunError::WorkerProcess { source })?;
+            let ending = coordinator::run(coordinator, link, heard);
+            process.end().map_err(|source| RunError::WorkerProcess { source })?;
+            ending
+        })
+    }
+
+    fn run_with(
+        self,
+        roles: impl FnOnce(WorkerSetup, CoordinatorSetup) -> Result<Ending, RunError>,
+    ) -> Result<Ending, RunError> {
         let Self { plan, inputs, state, begun, options, metrics, clock, stop } = self;
         let runtime = state.runtime.handle().clone();
-        let generation = begun.permit.generation();
         let worker = WorkerSetup {
             plan: Arc::clone(&plan),
             inputs,
@@ -272,7 +305,7 @@ impl Job {
         };
         let coordinator = CoordinatorSetup {
             folders: wiring::folders(&plan),
-            control: options.control.clone(),
+            control: options.control,
             plan,
             log: state.log.clone(),
             store: state.store.clone(),
@@ -280,23 +313,14 @@ impl Job {
             lineage: begun.lineage,
             checkpoint: begun.checkpoint,
             inherited: begun.inherited,
-            metrics,
+            metrics: Arc::clone(&metrics),
             clock,
             stop,
             runtime,
         };
-        let (to_coordinator, heard) = unbounded();
-        let (coordinator_link, worker_link) = link(generation, 0, to_coordinator);
-        let worker = std::thread::Builder::new()
-            .name("worker".to_owned())
-            .spawn(move || worker::run(worker, &worker_link))
-            .map_err(|source| RunError::Thread { thread: "worker".to_owned(), source })?;
-        let ending = coordinator::run(coordinator, coordinator_link, heard);
-        let ran = worker.join().expect("panics are caught on the threads of a worker");
-        match (ending, ran) {
-            // What the worker says is the cause, unless it failed because another one had taken over.
-            (Err(RunError::Worker { .. }), Err(cause)) => Err(cause),
-            (ending, _) => ending,
-        }
+        metrics.set_phase(Phase::Running);
+        let ending = roles(worker, coordinator);
+        metrics.set_phase(if ending.is_ok() { Phase::Finished } else { Phase::Failed });
+        ending
     }
 }

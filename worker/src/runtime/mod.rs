@@ -7,6 +7,7 @@ pub mod control;
 pub mod coordinator;
 mod job;
 pub mod messages;
+mod process;
 mod stop;
 pub mod transport;
 pub mod worker;
@@ -21,7 +22,9 @@ use streamjob_checkpoint::store::StoreError;
 
 pub use coordinator::Ending;
 pub use job::{Begun, Input, Inputs, Job, SourceInputs, Started, State, owner, start};
+pub use process::inherited_link;
 pub use stop::StopFlag;
+pub use worker::{WorkerSetup, run as run_worker};
 
 use crate::pipeline::records::SourceError;
 use crate::pipeline::sink::SinkError;
@@ -134,6 +137,12 @@ pub enum RunError {
     Protocol {
         /// About what.
         what: String,
+    },
+    /// The worker's process cannot be started or waited for.
+    #[error("cannot run the worker in a process of its own; raise the limit of processes, or run without it")]
+    WorkerProcess {
+        /// Why.
+        source: std::io::Error,
     },
     /// A thread cannot be started.
     #[error("cannot start the thread `{thread}`; lower `parallelism` or raise the limit of threads")]

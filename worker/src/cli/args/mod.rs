@@ -65,6 +65,9 @@ pub(super) enum Command {
     /// Run a job on this machine
     #[command(after_help = RUN_EXAMPLES)]
     Run(RunArgs),
+    /// The slots of a job whose coordinator is another process
+    #[command(hide = true)]
+    Worker(WorkerArgs),
     /// Check manifests, and print everything that is wrong with them
     #[command(after_help = VALIDATE_EXAMPLES)]
     Validate(ValidateArgs),
@@ -117,6 +120,33 @@ pub(super) struct RunArgs {
     /// Rows that are read at once. For tests: with one partition results do not depend on it
     #[arg(long, hide = true, default_value_t = 8_192, value_parser = RangedU64ValueParser::<usize>::new().range(1..=65_536))]
     pub(super) batch_rows: usize,
+
+    /// Run the slots in a process of their own, as on a cluster. For tests: metrics of slots stay zero
+    #[arg(long, hide = true)]
+    pub(super) worker_process: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct WorkerArgs {
+    pub(super) manifest: PathBuf,
+
+    #[arg(long)]
+    pub(super) incarnation: u64,
+
+    #[arg(long)]
+    pub(super) attempt: u64,
+
+    #[arg(long)]
+    pub(super) partitions: usize,
+
+    #[arg(long)]
+    pub(super) batch_rows: usize,
+
+    #[arg(long)]
+    pub(super) log: Option<String>,
+
+    #[arg(long, value_enum)]
+    pub(super) log_format: LogFormat,
 }
 
 #[derive(Debug, clap::Args)]

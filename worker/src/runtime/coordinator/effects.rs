@@ -78,7 +78,7 @@ impl Effects {
     /// Appends a record.
     pub(super) fn append(&mut self, commit: Commit) {
         let shared = Arc::clone(&self.shared);
-        self.spawn(async move {
+        self.begin(async move {
             let mut permit = shared.permit.lock().await;
             match shared.log.commit(&mut permit, commit).await {
                 Ok(stored) => {
@@ -96,7 +96,7 @@ impl Effects {
     /// Lists the files of an epoch in each folder that got any, and lets the next epoch commit.
     pub(super) fn conclude(&mut self, (lineage, epoch): (Lineage, Epoch), files: Vec<PublishedFile>) {
         let (shared, folders) = (Arc::clone(&self.shared), Arc::clone(&self.folders));
-        self.spawn(async move {
+        self.begin(async move {
             let listed = if files.is_empty() {
                 Ok(())
             } else {
@@ -114,7 +114,7 @@ impl Effects {
     /// Deletes what nobody needs. That it did not work is no reason to stop: a later sweep makes up for it.
     pub(super) fn sweep(&mut self) {
         let (shared, retention) = (Arc::clone(&self.shared), Arc::clone(&self.retention));
-        self.spawn(async move {
+        self.begin(async move {
             let pins: BTreeSet<Seq> = shared.kept().copied.values().copied().collect();
             let sweep = Sweep { now: shared.clock.elapsed(), pins: &pins };
             let mut retention = retention.lock().await;
@@ -140,7 +140,7 @@ impl Effects {
     /// Looks whether there is a savepoint of this id already: of an earlier run, or of this one, long ago.
     pub(super) fn find_savepoint(&mut self, id: String) {
         let shared = Arc::clone(&self.shared);
-        self.spawn(async move {
+        self.begin(async move {
             let folder = match savepoint::folder(shared.log.store(), &id) {
                 Ok(folder) => folder,
                 Err(error) => return Input::SavepointTaken { id, result: Err(with_causes(&error)) },
@@ -165,7 +165,7 @@ impl Effects {
         assert_eq!(of, Some(epoch), "a savepoint is of the newest epoch");
         // From here on, not from when the task runs: a sweep may come in between.
         shared.kept().copied.insert(id.clone(), record.seq);
-        self.spawn(async move {
+        self.begin(async move {
             let now_ms = shared.clock.now_ms();
             let taken = savepoint::take(shared.log.store(), &id, now_ms, &record).await;
             shared.kept().copied.remove(&id);
@@ -176,7 +176,7 @@ impl Effects {
     /// Finds out who leads. If the store does not say it, whatever else has failed is told.
     pub(super) fn ask_who_leads(&mut self) {
         let shared = Arc::clone(&self.shared);
-        self.spawn(async move {
+        self.begin(async move {
             let asked = async {
                 let permit = shared.permit.lock().await;
                 shared.log.successor(&permit).await
@@ -198,7 +198,7 @@ impl Effects {
         }
     }
 
-    fn spawn(&mut self, task: impl Future<Output = Input> + Send + 'static) {
+    fn begin(&mut self, task: impl Future<Output = Input> + Send + 'static) {
         self.running.retain(|task| !task.is_finished());
         let answers = self.answers.clone();
         self.running.push(self.tasks.spawn(async move {

@@ -100,7 +100,7 @@ impl Coordinator {
         self.now = now;
         match input {
             Input::Worker { worker, generation, message } => self.on_message(worker, generation, message),
-            Input::WorkerGone { worker, cause } => self.fail(format!("worker {worker} has gone: {cause}")),
+            Input::WorkerGone { worker, cause } => self.on_gone(worker, &cause),
             Input::Appended => self.on_appended(),
             Input::Unresolved { cause } => self.on_unresolved(cause),
             Input::Refused { cause } => self.protocol(format!("the log refused a record: {cause}")),
@@ -147,15 +147,23 @@ impl Coordinator {
             return self.note(Note::Ignored { worker, generation });
         }
         let known = &mut self.workers[worker as usize];
+        let expected = match &message {
+            ToCoordinator::Failed { .. } => true,
+            ToCoordinator::Registered { .. } => known.slots.is_none(),
+            ToCoordinator::Checked
+            | ToCoordinator::Acknowledged { .. }
+            | ToCoordinator::UploadFailed { .. }
+            | ToCoordinator::OutboxFull
+            | ToCoordinator::Published { .. }
+            | ToCoordinator::Drained => known.slots.is_some(),
+        };
+        if !expected {
+            let registered = if known.slots.is_some() { "has" } else { "has not" };
+            return self.protocol(format!("worker {worker} {registered} registered and says {message:?}"));
+        }
         match message {
-            ToCoordinator::Failed { kind, reason } => return self.on_failed(worker, kind, reason),
-            ToCoordinator::Registered { slots } if known.slots.is_none() => known.slots = Some(slots),
-            ToCoordinator::Registered { .. } => {
-                return self.protocol(format!("worker {worker} registered twice"));
-            }
-            said if known.slots.is_none() => {
-                return self.protocol(format!("worker {worker} has not registered and says {said:?}"));
-            }
+            ToCoordinator::Failed { kind, reason } => self.on_failed(worker, kind, reason),
+            ToCoordinator::Registered { slots } => known.slots = Some(slots),
             ToCoordinator::Checked => known.checked = true,
             ToCoordinator::Drained => known.drained = true,
             ToCoordinator::OutboxFull => self.early = true,
@@ -203,6 +211,12 @@ impl Coordinator {
         if no_more_epochs {
             self.outputs.extend(self.savepoints.on_last());
         }
+    }
+
+    fn on_gone(&mut self, worker: u32, cause: &str) {
+        self.fail(format!(
+            "worker {worker} has gone: {cause}; run the job again: it goes on from its last checkpoint"
+        ));
     }
 
     fn on_failed(&mut self, worker: u32, kind: FailureKind, reason: String) {

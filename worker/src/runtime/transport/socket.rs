@@ -3,13 +3,16 @@
 //! Owns: the socket, and the thread that reads it.
 //! Never: tries again: a link that is closed stays closed, and the process at its other end is done for.
 
-use std::io::BufReader;
+use std::io::{BufReader, ErrorKind};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::sync::{Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use super::{LinkClosed, frame};
+
+/// What is heard of a process that ends, however it ends.
+const ENDED: &str = "its process has ended";
 
 /// A socket whose frames are handed to a closure as they come. Dropping it closes both directions.
 #[derive(Debug)]
@@ -60,7 +63,9 @@ fn read(from: &UnixStream, on_frame: impl Fn(&[u8]) -> Result<(), String>) -> St
                     return cause;
                 }
             }
-            Ok(false) => return "its process has ended".to_owned(),
+            Ok(false) => return ENDED.to_owned(),
+            // It had not read all that it was told.
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => return ENDED.to_owned(),
             Err(error) => return format!("the link broke: {error}"),
         }
     }

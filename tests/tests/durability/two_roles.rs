@@ -1,0 +1,78 @@
+//! Coordinator and worker in two processes: either may die, and nothing is lost or doubled.
+//!
+//! Owns: which of the two dies.
+//! Never: looks at the messages between them; the worker crate pins their bytes.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use streamjob_tests::checker::Rules;
+use streamjob_tests::feed::Feed;
+use streamjob_tests::process::{Running, Signal};
+use streamjob_tests::trial::{Setup, Start, Trial};
+
+use super::{alone, seed};
+
+/// A worker that its coordinator has left is gone within this.
+const GONE_WITHIN: Duration = Duration::from_secs(20);
+
+fn two_processes() -> Start {
+    Start { arguments: vec!["--worker-process".to_owned()], ..Start::with(2, "source.batch=sleep:3@*") }
+}
+
+/// The process that runs the slots: the only child of the one that was started.
+fn worker_of(coordinator: &Running) -> Result<u32> {
+    let pid = coordinator.pid();
+    let mut children = String::new();
+    for task in std::fs::read_dir(format!("/proc/{pid}/task"))? {
+        children.push_str(&std::fs::read_to_string(task?.path().join("children"))?);
+    }
+    children.trim().parse().with_context(|| format!("one child of {pid}, found `{children}`"))
+}
+
+fn exists(pid: u32) -> bool {
+    std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
+}
+
+#[test]
+fn either_process_may_be_killed_and_the_next_start_goes_on() -> Result<()> {
+    let _alone = alone();
+    let feed =
+        Feed { seed: seed("two roles"), partitions: 3, rows: 60_000, disorder_ms: 50, ..Feed::default() };
+    let rules = Rules { size_ms: 700, bound_ms: 50, lateness_ms: 0 };
+    let mut trial = Trial::new(Setup { feed, rules, batch_rows: 500, ..Setup::default() })?;
+
+    let mut first = trial.start(&two_processes())?;
+    ensure!(trial.watch(&mut first, |_, timeline| timeline.epochs() > 5)?, "first: {}", first.said());
+    let orphan = worker_of(&first)?;
+    trial.signal(&mut first, Signal::Kill, "the coordinator")?;
+    trial.ended(&mut first)?;
+    let deadline = Instant::now() + GONE_WITHIN;
+    while exists(orphan) && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let epochs = trial.timeline.epochs();
+    let mut second = trial.start(&two_processes())?;
+    ensure!(
+        trial.watch(&mut second, |_, timeline| timeline.epochs() > epochs + 5)?,
+        "second: {}",
+        second.said()
+    );
+    let worker = worker_of(&second)?.to_string();
+    let killed = std::process::Command::new("kill").args(["-s", "KILL", &worker]).status()?;
+    let second = trial.ended(&mut second)?;
+    let third = trial.run(&two_processes())?;
+
+    assert!(!exists(orphan), "a worker without a coordinator leaves");
+    assert!(killed.success());
+    assert_eq!(second.code, Some(1), "{}", second.said);
+    assert!(
+        second.said.contains("worker 0 has gone: its process has ended; run the job again"),
+        "{}",
+        second.said
+    );
+    assert_eq!(third.code, Some(0), "{}", third.said);
+    let found = trial.check()?;
+    trial.assert_right(&found, "two roles");
+    Ok(())
+}
