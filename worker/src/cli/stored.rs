@@ -93,7 +93,8 @@ impl Job {
         let line = ["streamjob", "run", manifest].into_iter().chain(arguments.iter().copied());
         match Args::try_parse_from(line).expect("a valid command line").command {
             Command::Run(args) => args,
-            Command::Validate(_)
+            Command::Worker(_)
+            | Command::Validate(_)
             | Command::Explain(_)
             | Command::Checkpoints(_)
             | Command::Savepoint(_)
