@@ -60,6 +60,8 @@ pub struct LogRecord {
     pub seq: u64,
     /// Its kind: `epoch`, `claim` and so on.
     pub kind: String,
+    /// The wall clock of who wrote it.
+    pub at_ms: i64,
     /// Who wrote it: incarnation and attempt.
     pub generation: (u64, u64),
     /// The epoch, if it has a checkpoint.
@@ -240,6 +242,7 @@ pub fn read_record(file: &Path) -> Option<LogRecord> {
     Some(LogRecord {
         seq: record["seq"].as_u64()?,
         kind,
+        at_ms: record["atMs"].as_i64()?,
         generation: (
             record["generation"]["incarnation"].as_u64()?,
             record["generation"]["attempt"].as_u64()?,
