@@ -64,7 +64,7 @@ fn the_command_line_is_consistent() {
 fn every_command_has_examples_and_the_program_its_exit_codes() {
     let command = Args::command();
 
-    for command in command.get_subcommands() {
+    for command in command.get_subcommands().filter(|command| !command.is_hide_set()) {
         let own = [command].into_iter().filter(|command| !command.has_subcommands());
         for command in own.chain(command.get_subcommands()) {
             let help = command.clone().render_long_help().to_string();
