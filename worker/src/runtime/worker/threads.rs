@@ -159,7 +159,7 @@ impl Threads {
             Arc::new(move || tell(&half_full, Event::OutboxHalfFull)),
         );
         let sealed = channels.work.0.clone();
-        self.spawn("outbox", channels.events.clone(), move || {
+        self.launch("outbox", channels.events.clone(), move || {
             thread.run(|epoch, object| drop(sealed.send(Work::Outbox(epoch, object))));
         })?;
         Ok(senders)
@@ -181,7 +181,7 @@ impl Threads {
             given_up: self.given_up.clone(),
         };
         let (work, events) = (channels.work.1.clone(), channels.events.clone());
-        self.spawn("uploader", channels.events.clone(), move || {
+        self.launch("uploader", channels.events.clone(), move || {
             uploader.run(&work, |done| tell(&events, Event::Uploaded(done)));
         })
     }
@@ -195,13 +195,13 @@ impl Threads {
             runtime: setup.runtime.clone(),
         };
         let (epochs, events) = (channels.publish.1.clone(), channels.events.clone());
-        self.spawn("publisher", channels.events.clone(), move || {
+        self.launch("publisher", channels.events.clone(), move || {
             publisher.run(&epochs, |published| tell(&events, Event::Published(published)));
         })
     }
 
     fn start_slot(&mut self, slot: Slot, events: Sender<Event>) -> Result<(), RunError> {
-        self.spawn(&format!("slot-{}", slot.id), events, move || slot.run())
+        self.launch(&format!("slot-{}", slot.id), events, move || slot.run())
     }
 
     fn start_restore(
@@ -219,12 +219,12 @@ impl Threads {
             runtime: setup.runtime.clone(),
             leaving: Arc::clone(&self.leaving),
         };
-        self.spawn("restore", events.clone(), move || {
+        self.launch("restore", events.clone(), move || {
             restorer.run(&starts, |restored| tell(&events, Event::Restored(restored)));
         })
     }
 
-    fn spawn(
+    fn launch(
         &mut self,
         name: &str,
         events: Sender<Event>,
