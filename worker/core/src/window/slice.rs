@@ -162,6 +162,11 @@ impl Slice {
             else {
                 return Folded::Shared;
             };
+            if fold.at == 0 {
+                // Rows come in the order of the index: without room for all of them they would crowd at its beginning
+                // and shift one another, again and again.
+                into.reserve(into.len() + from.len(), with.pool);
+            }
             let Some(matched) = from.match_rows(fold.at, *keys_max, into, with.pool, with.groups) else {
                 into.side_mut().rows += from.side().rows;
                 self.end_fold(fold, with.pool);
