@@ -152,17 +152,17 @@ pub(super) fn published(worker: u32, epoch: u64) -> Input {
 
 /// What worker 0 is told.
 pub(super) fn told(outputs: &[Output]) -> Vec<ToWorker> {
-    let told = |output: &Output| match output {
-        Output::Tell { worker: 0, message } => Some(message.clone()),
-        _ => None,
+    let told = |output: &Output| {
+        let Output::Tell { worker: 0, message } = output else { return None };
+        Some(message.clone())
     };
     outputs.iter().filter_map(told).collect()
 }
 
 pub(super) fn appends(outputs: &[Output]) -> Vec<Commit> {
-    let append = |output: &Output| match output {
-        Output::Append(commit) => Some(commit.clone()),
-        _ => None,
+    let append = |output: &Output| {
+        let Output::Append(commit) = output else { return None };
+        Some(commit.clone())
     };
     outputs.iter().filter_map(append).collect()
 }

@@ -93,12 +93,11 @@ impl World {
         }
         let input = self.may_say.swap_remove(number % self.may_say.len());
         if let Input::Worker { worker, message, .. } = &input {
-            match message {
-                ToCoordinator::Checked => drop(self.checked.insert(*worker)),
-                ToCoordinator::Acknowledged { epoch, .. } => {
-                    self.acknowledged.insert((*worker, epoch.0));
-                }
-                _ => {}
+            if let ToCoordinator::Checked = message {
+                self.checked.insert(*worker);
+            }
+            if let ToCoordinator::Acknowledged { epoch, .. } = message {
+                self.acknowledged.insert((*worker, epoch.0));
             }
         }
         self.hear(input);
