@@ -104,7 +104,7 @@ impl State {
             .enable_all()
             .build()
             .map_err(|source| RunError::Thread { thread: "store".to_owned(), source })?;
-        let log = Log::new(store.clone(), Arc::new(TokioPacer::default()));
+        let log = Log::new(store.clone(), Arc::new(TokioPacer));
         Ok(Self { store, log, runtime })
     }
 

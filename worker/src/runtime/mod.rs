@@ -166,7 +166,9 @@ impl From<CommitError> for RunError {
     fn from(error: CommitError) -> Self {
         match error {
             CommitError::Fenced { by } => Self::Fenced { by },
-            other => Self::Commit(other),
+            other @ (CommitError::Unresolved(_) | CommitError::Refused(_) | CommitError::Record(_)) => {
+                Self::Commit(other)
+            }
         }
     }
 }
