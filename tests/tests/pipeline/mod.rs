@@ -5,5 +5,6 @@
 
 mod conformance;
 mod exchange;
+mod failing_store;
 mod records;
 mod stop;
