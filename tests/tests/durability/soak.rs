@@ -85,6 +85,9 @@ fn sample(running: &Running, state: &Path, heard: &mut usize) -> Result<(Sample,
     Ok((sample, count))
 }
 
+/// A name, the figure of a sample, and its bounds.
+type Figure = (&'static str, fn(&Sample) -> f64, f64, f64);
+
 #[test]
 fn under_a_checkpoint_every_100_ms_memory_files_objects_and_times_stay_flat() -> Result<()> {
     let _alone = alone();
@@ -112,7 +115,7 @@ fn under_a_checkpoint_every_100_ms_memory_files_objects_and_times_stay_flat() ->
     let third = samples.len() / 3;
     let (first, last) = (&samples[..third], samples.get(samples.len() - third..).context("samples")?);
     println!("soak: {checkpoints} checkpoints in {lasts:?}; figure: first third, last third");
-    let figures: [(&str, fn(&Sample) -> f64, f64, f64); 4] = [
+    let figures: [Figure; 4] = [
         ("RSS in bytes", |sample| sample.rss_bytes, 1.1, 16e6),
         ("open files", |sample| sample.open_files, 1.0, 8.0),
         ("objects in the store", |sample| sample.objects, 1.2, 20.0),
