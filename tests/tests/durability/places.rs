@@ -121,6 +121,20 @@ fn a_deleted_record_that_a_start_begins_at_is_named() -> Result<()> {
 }
 
 #[test]
+fn a_deleted_newest_record_is_noticed_by_what_was_published_since() -> Result<()> {
+    let _alone = alone();
+    let mut trial = killed("a deleted newest record", "publish.manifest.after=kill@6")?;
+    let (newest, aside) = (newest_record(&trial)?, trial.path().join("aside"));
+    fs::rename(&newest, &aside)?;
+
+    refused(&mut trial, &["the state is older than its output", "out holds", "epoch 6", "epoch 5"])?;
+
+    assert!(!newest.exists(), "nothing is written in its place");
+    fs::rename(&aside, &newest)?;
+    finishes_right(&mut trial, "a deleted newest record that was put back")
+}
+
+#[test]
 fn a_record_that_is_cut_or_changed_is_named_and_never_taken_for_a_fresh_start() -> Result<()> {
     let _alone = alone();
     let mut trial = killed("a damaged record", "")?;

@@ -27,6 +27,7 @@ use super::{Ending, Options, RunError, StopFlag};
 use crate::metrics::{JobMetrics, Phase};
 use crate::pipeline::clock::Clock;
 use crate::pipeline::records::{MakeDecoder, PartitionReader, SourceError};
+use crate::pipeline::sink::NewestOutput;
 use crate::pipeline::{decode, source};
 use crate::progress::beginning;
 
@@ -159,6 +160,7 @@ pub fn start(
     begin: BeginAt,
     clock: &dyn Clock,
 ) -> Result<Started, RunError> {
+    refuse_to_publish_again(state, plan)?;
     let sink = wiring::folders(plan).into_iter();
     let request = StartRequest {
         owner: owner(plan),
@@ -193,6 +195,19 @@ pub fn start(
     let inherited = begun.inherited.and_then(|stored| publication(&stored));
     let inherited = inherited.filter(|publication| is_ours(publication, lineage, &mut permit));
     Ok(Started::Begun(Box::new(Begun { permit, lineage, checkpoint, inherited, resumed, beginning })))
+}
+
+/// A log that has lost its newest records still reads well; what was published since tells.
+fn refuse_to_publish_again(state: &State, plan: &Plan) -> Result<(), RunError> {
+    let folders = wiring::folders(plan);
+    let outputs: Vec<_> =
+        folders.values().filter_map(|folder| NewestOutput::in_folder(&folder.path)).collect();
+    // What is wrong with a log that cannot be read is told by the claim.
+    let Ok(Some(head)) = state.runtime.block_on(state.log.head()) else { return Ok(()) };
+    let newest = head.record.last_epoch.map(|epoch| epoch.0);
+    let lineage = head.record.lineage.to_string();
+    outputs.into_iter().try_for_each(|output| output.check_known(&lineage, newest))?;
+    Ok(())
 }
 
 fn commit_start(state: &State, permit: &mut CommitPermit, first: Box<Checkpoint>) -> Result<(), RunError> {

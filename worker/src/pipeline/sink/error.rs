@@ -34,6 +34,23 @@ pub enum SinkError {
         /// One of the files.
         file: String,
     },
+    /// The folder holds output of this state that the state does not know of.
+    #[error(
+        "output folder {} holds `{file}` of epoch {epoch}, but the newest record of the state's log is of {newest}: the \
+         state is older than its output, and going on would publish again; put the missing records back, or empty \
+         the folder and begin with `streamjob run --fresh --discard-state`",
+        folder.display()
+    )]
+    OlderThanOutput {
+        /// The folder.
+        folder: PathBuf,
+        /// One of the files.
+        file: String,
+        /// The epoch that published it.
+        epoch: u64,
+        /// What the state knows of, in words.
+        newest: String,
+    },
     /// Whoever read standard output went away: nobody wants more rows, so the job stops cleanly.
     #[error("standard output was closed by its reader")]
     ReaderGone,
@@ -60,6 +77,7 @@ impl SinkError {
             Self::ReaderGone => true,
             Self::Io { .. }
             | Self::ForeignFolder { .. }
+            | Self::OlderThanOutput { .. }
             | Self::Stdout(_)
             | Self::Target { .. }
             | Self::Encode(_) => false,

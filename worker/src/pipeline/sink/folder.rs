@@ -5,7 +5,7 @@
 
 use std::fs::{self, File};
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -61,6 +61,40 @@ pub fn claim_folder(folder: &Path, run: &str) -> Result<(), SinkError> {
         }
     }
     try_writing(folder, run)
+}
+
+/// The newest output in a folder, whoever's.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct NewestOutput {
+    run: String,
+    epoch: u64,
+    folder: PathBuf,
+    file: String,
+}
+
+impl NewestOutput {
+    /// Of a folder that may not be there.
+    pub fn in_folder(folder: &Path) -> Option<Self> {
+        let files = fs::read_dir(folder).ok()?.flatten().map(|entry| file_name(&entry.path()));
+        let output = files.filter_map(|file| {
+            // `<run>-<epoch>-<slot>.<extension>`
+            let mut parts = file.splitn(3, '-');
+            let (run, epoch) = (parts.next()?.to_owned(), parts.next()?.parse().ok()?);
+            Some(Self { run, epoch, folder: folder.to_owned(), file })
+        });
+        output.max_by_key(|output| output.epoch)
+    }
+
+    /// Refuses a state whose log must have lost records, for it does not know of this output. `newest` is the newest
+    /// epoch of the run in the log; read it after this was found, for a process that is taken over may still publish.
+    pub fn check_known(self, run: &str, newest: Option<u64>) -> Result<(), SinkError> {
+        let Self { run: of, epoch, folder, file } = self;
+        if of != run || Some(epoch) <= newest {
+            return Ok(());
+        }
+        let newest = newest.map_or("no epoch".to_owned(), |newest| format!("epoch {newest}"));
+        Err(SinkError::OlderThanOutput { folder, file, epoch, newest })
+    }
 }
 
 /// Says that an epoch is complete: writes `_epoch-<n>.json`, which names its files. To be called once all slots
