@@ -4,14 +4,16 @@
 //! Never: publishes what is not committed.
 
 use streamjob_checkpoint::checkpoint::{Checkpoint, WorkerReport};
+use streamjob_checkpoint::ids::{Epoch, Lineage};
 use streamjob_checkpoint::planted::{self, Bug};
 use streamjob_checkpoint::protocol::Commit;
 use streamjob_checkpoint::transition::next_checkpoint;
 
+use super::Ending;
 use super::event::{Committed, Note, Output};
 use super::state::Coordinator;
 use super::step::{Appending, EpochFacts, Publishing, Report, Step};
-use crate::runtime::messages::{Publication, Times, ToWorker};
+use crate::runtime::messages::{Publication, PublishedFile, Times, ToWorker};
 
 impl Coordinator {
     /// All parts of an epoch are in the store: its record may be written.
@@ -26,9 +28,10 @@ impl Coordinator {
             Err(error) => return self.protocol(format!("the reports of epoch {epoch} do not fit: {error}")),
         };
         let figures = figures(&next, &reports, times);
-        let facts = EpochFacts { ending, behind: behind(&reports), since, collected_at: self.now, figures };
+        let behind = behind(&reports);
+        let mut facts = EpochFacts { ending, behind, since, collected_at: self.now, figures, early: None };
         if planted::is(Bug::PublishBeforeCommit) {
-            self.tell_all(&ToWorker::Publish(Publication::of(self.setup.lineage, &next)));
+            facts.early = Some(Box::new(self.publish(&next, ending)));
         }
         self.note(Note::Collected { epoch });
         self.step = Step::Appending(Appending::new(Commit::Epoch(next.clone()), Some(facts)));
@@ -43,12 +46,40 @@ impl Coordinator {
         self.note(Note::Committed(Committed { duration, commit, ..facts.figures }));
         self.outputs.extend(self.savepoints.on_committed(epoch));
         self.tell_all(&ToWorker::Committed { epoch, behind: facts.behind });
-        let publication = Publication::of(self.setup.lineage, &checkpoint);
-        self.step = Step::Publishing(Publishing::of(&publication, self.workers.len(), facts.ending));
+        let early = facts.early.map(|early| *early);
+        let publishing = early.unwrap_or_else(|| self.publish(&checkpoint, facts.ending));
+        self.step = Step::Publishing(publishing);
+        self.checkpoint = checkpoint;
+    }
+
+    pub(super) fn on_published(&mut self, worker: u32, what: (Lineage, Epoch), files: Vec<PublishedFile>) {
+        let awaited = match &mut self.step {
+            Step::Publishing(publishing) => publishing.answer(worker, what, files),
+            Step::Appending(Appending { epoch: Some(EpochFacts { early: Some(early), .. }), .. }) => {
+                early.answer(worker, what, files)
+            }
+            Step::Registering { .. }
+            | Step::Idle
+            | Step::Collecting(_)
+            | Step::Appending(_)
+            | Step::Concluding { .. }
+            | Step::Closing { .. }
+            | Step::Failing { .. }
+            | Step::Over => false,
+        };
+        if !awaited {
+            self.protocol(format!("worker {worker} published epoch {}, which nobody asked for", what.1));
+        }
+    }
+
+    /// Has the output of a checkpoint published, if there is any.
+    fn publish(&mut self, checkpoint: &Checkpoint, ending: Option<Ending>) -> Publishing {
+        let publication = Publication::of(self.setup.lineage, checkpoint);
+        let publishing = Publishing::of(&publication, self.workers.len(), ending);
         if !publication.outbox.is_empty() {
             self.tell_all(&ToWorker::Publish(publication));
         }
-        self.checkpoint = checkpoint;
+        publishing
     }
 }
 

@@ -87,6 +87,8 @@ pub(super) struct EpochFacts {
     pub(super) collected_at: Duration,
     /// Without what the commit adds.
     pub(super) figures: Committed,
+    /// Its output, if a planted bug has it published before it is committed.
+    pub(super) early: Option<Box<Publishing>>,
 }
 
 /// Output that is being made visible.
@@ -116,6 +118,11 @@ impl Appending {
 }
 
 impl Publishing {
+    /// A worker's answer. False: it was not waited for.
+    pub(super) fn answer(&mut self, worker: u32, what: (Lineage, Epoch), files: Vec<PublishedFile>) -> bool {
+        (self.lineage, self.epoch) == what && self.published[worker as usize].replace(files).is_none()
+    }
+
     /// Every worker is asked. Where there is no output none has anything to answer.
     pub(super) fn of(publication: &Publication, workers: usize, ending: Option<Ending>) -> Self {
         let answer = publication.outbox.is_empty().then(Vec::new);
