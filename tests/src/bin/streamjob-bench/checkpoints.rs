@@ -86,10 +86,16 @@ pub(crate) fn restart(streamjob: &Path, manifest: &Path, keys: u64) -> Result<Re
     drop(killed);
     let started = Instant::now();
     let mut again = Watched::start(streamjob, manifest)?;
-    again.next("the first rows are in windows")?;
-    let first_row_s = started.elapsed().as_secs_f64();
-    again.next("all old state is back")?;
-    Ok(Restart { first_row_s, restored_s: started.elapsed().as_secs_f64(), state_bytes })
+    // Either may come first: a small state is back before the first batch is read.
+    let (mut first_row_s, mut restored_s) = (None, None);
+    while first_row_s.is_none() || restored_s.is_none() {
+        let line = again.next_of(&["the first rows are in windows", "all old state is back"])?;
+        let seen = Some(started.elapsed().as_secs_f64());
+        if line["message"] == "all old state is back" { restored_s = seen } else { first_row_s = seen }
+    }
+    let both = first_row_s.zip(restored_s);
+    let (first_row_s, restored_s) = both.context("the loop ends when both are there")?;
+    Ok(Restart { first_row_s, restored_s, state_bytes })
 }
 
 /// A job that runs, and its log. Dropped, it is killed.
@@ -115,16 +121,21 @@ impl Watched {
 
     /// The next event with this message.
     fn next(&mut self, message: &str) -> Result<Value> {
+        self.next_of(&[message])
+    }
+
+    /// The next event with one of these messages.
+    fn next_of(&mut self, messages: &[&str]) -> Result<Value> {
         let mut line = String::new();
         while self.started.elapsed() < PATIENCE {
             line.clear();
-            ensure!(self.log.read_line(&mut line)? > 0, "the job ended before it said `{message}`");
+            ensure!(self.log.read_line(&mut line)? > 0, "the job ended before it said {messages:?}");
             let Ok(event) = serde_json::from_str::<Value>(&line) else { continue };
-            if event["message"] == message {
+            if messages.iter().any(|message| event["message"] == *message) {
                 return Ok(event);
             }
         }
-        bail!("the job did not say `{message}` in {} s", PATIENCE.as_secs())
+        bail!("the job did not say {messages:?} in {} s", PATIENCE.as_secs())
     }
 }
 
