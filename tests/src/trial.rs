@@ -19,7 +19,7 @@ use crate::process::{Ended, Running, Signal};
 use crate::timeline::{Happening, Timeline};
 
 /// No run of a trial takes longer.
-pub const RUN_AT_MOST: Duration = Duration::from_secs(60);
+pub const RUN_AT_MOST: Duration = Duration::from_secs(150);
 
 const NAME: &str = "trial";
 

@@ -43,6 +43,7 @@ const BUGS: &[(&str, Faults)] = &[
     ("fall-back-one-checkpoint", Faults::Kills { slow: "" }),
     ("firing-not-in-snapshot", Faults::KillsWithLateness),
     ("delta-lost-on-abandon", Faults::Abandons),
+    ("publish-before-commit", Faults::Kills { slow: "commit.create.before=sleep:80@*" }),
     // The store is tried at the start of a job, so it does not even begin.
     ("create-without-condition", Faults::Zombie { point: "commit.create.before" }),
     ("exists-is-success", Faults::Zombie { point: "commit.create.before" }),

@@ -3,7 +3,7 @@
 //! Owns: where the older one is frozen, and that its successor's output is right.
 //! Never: kills the older one: it must end by itself.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use streamjob_tests::checker;
@@ -46,9 +46,14 @@ pub(super) fn wakes_beside_its_successor(
     }
     let frozen = trial.watch(&mut older, |running, _| is_frozen(running))?;
     ensure!(frozen, "it never reached {point}:\n{}", older.said());
-    let mut newer = trial.start(&with(SLOW))?;
-    let (epochs, begun) = (trial.timeline.epochs(), std::time::Instant::now());
-    trial.watch(&mut newer, |_, timeline| timeline.epochs() > epochs + 2 && begun.elapsed() > asleep)?;
+    // Slow enough that it still runs when the older one wakes up.
+    let slow = format!("source.batch=sleep:{}@*", (asleep.as_millis() / 100).max(3));
+    let mut newer = trial.start(&with(&slow))?;
+    let (epochs, begun) = (trial.timeline.epochs(), Instant::now());
+    let runs = trial.watch(&mut newer, |_, timeline| {
+        timeline.epochs() > epochs + 2 && begun.elapsed() > asleep
+    })?;
+    ensure!(runs || !bug.is_empty(), "the newer one ended too early:\n{}", newer.said());
     trial.signal(&mut older, Signal::Continue, "beside its successor")?;
     let ended = trial.ended(&mut older)?;
     ensure!(ended.code == Some(FENCED), "the older: {}\n{}", ended.shown(), ended.said);
