@@ -3,6 +3,7 @@
 //! Owns: how large the tests are, here and under `STREAMJOB_LONG`; seeds.
 //! Never: looks at a part that a crate can test alone.
 
+mod abandons;
 mod checker;
 mod clock;
 mod fail_points;

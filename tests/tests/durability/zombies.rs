@@ -50,9 +50,8 @@ pub(super) fn wakes_beside_its_successor(
     let slow = format!("source.batch=sleep:{}@*", (asleep.as_millis() / 100).max(3));
     let mut newer = trial.start(&with(&slow))?;
     let (epochs, begun) = (trial.timeline.epochs(), Instant::now());
-    let runs = trial.watch(&mut newer, |_, timeline| {
-        timeline.epochs() > epochs + 2 && begun.elapsed() > asleep
-    })?;
+    let runs =
+        trial.watch(&mut newer, |_, timeline| timeline.epochs() > epochs + 2 && begun.elapsed() > asleep)?;
     ensure!(runs || !bug.is_empty(), "the newer one ended too early:\n{}", newer.said());
     trial.signal(&mut older, Signal::Continue, "beside its successor")?;
     let ended = trial.ended(&mut older)?;

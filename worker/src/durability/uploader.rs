@@ -1,6 +1,6 @@
 //! Encodes and uploads the snapshots of a worker's slots, beside processing.
 //!
-//! Owns: the state object of the epoch under way, and outboxes that no committed epoch has named.
+//! Owns: the state object of each epoch under way, and outboxes that no committed epoch has named.
 //! Never: drops a snapshot's data for good: what is not committed is frozen again, or named again.
 
 use std::collections::BTreeMap;
@@ -114,7 +114,7 @@ fn number(epoch: Epoch) -> i64 {
     i64::try_from(epoch.0).expect("no job has 2^63 epochs")
 }
 
-/// The epoch under way.
+/// An epoch under way. Parts of an abandoned one may come between those of the next.
 #[derive(Default)]
 struct Open {
     writer: Option<StateWriter>,
@@ -127,13 +127,15 @@ struct Open {
 impl Uploader {
     /// Runs until the senders of `work` are gone.
     pub fn run(self, work: &Receiver<Work>, mut say: impl FnMut(Done)) {
-        let mut open = Open::default();
+        let mut open: BTreeMap<Epoch, Open> = BTreeMap::new();
         let mut outboxes: Vec<(Epoch, Object, OutboxObject)> = Vec::new();
         while let Ok(item) = work.recv() {
+            open.retain(|epoch, _| !self.given_up.is(*epoch));
             let epoch = match item {
+                Work::Snapshot(snapshot) if self.given_up.is(snapshot.epoch) => continue,
                 Work::Snapshot(snapshot) => {
                     let epoch = snapshot.epoch;
-                    self.encode(*snapshot, &mut open);
+                    self.encode(*snapshot, open.entry(epoch).or_default());
                     epoch
                 }
                 Work::Outbox(_, Err(cause)) => {
@@ -142,7 +144,7 @@ impl Uploader {
                 }
                 Work::Outbox(epoch, Ok(sealed)) => {
                     outboxes.extend(sealed.map(|(object, outbox)| (epoch, object, outbox)));
-                    open.outbox = true;
+                    open.entry(epoch).or_default().outbox = true;
                     epoch
                 }
                 Work::Committed(epoch) => {
@@ -150,12 +152,10 @@ impl Uploader {
                     continue;
                 }
             };
-            if open.outbox && open.reports.len() == self.slots {
-                let open = std::mem::take(&mut open);
-                if self.given_up.is(epoch) {
-                    continue;
-                }
-                say(self.finish(epoch, open, &outboxes));
+            let is_whole = |open: &Open| open.outbox && open.reports.len() == self.slots;
+            if !self.given_up.is(epoch) && open.get(&epoch).is_some_and(is_whole) {
+                let whole = open.remove(&epoch).expect("it was there in the line above");
+                say(self.finish(epoch, whole, &outboxes));
                 fail_point::hit("upload.acknowledge.after");
             }
         }

@@ -6,6 +6,7 @@
 pub(super) mod barrier;
 mod read;
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -171,6 +172,8 @@ struct State {
     pieces: Vec<Piece>,
     /// Durable state lies above its base.
     folding: bool,
+    /// Barriers that came while one was being aligned, which was abandoned meanwhile. Every slot passes them in turn.
+    held: VecDeque<Command>,
 }
 
 impl Slot {
@@ -194,9 +197,10 @@ impl Slot {
             started: now,
             pieces: Vec::new(),
             folding: true,
+            held: VecDeque::new(),
         };
         loop {
-            while let Ok(command) = self.commands.try_recv() {
+            while let Some(command) = self.next_command(&mut state) {
                 if !self.on_command(command, &mut state)? {
                     return Ok(());
                 }
@@ -209,6 +213,24 @@ impl Slot {
             worked |= self.report_drained(&mut state);
             if !worked {
                 self.park(&mut state);
+            }
+        }
+    }
+
+    /// What to do next: a barrier only when none is being aligned.
+    fn next_command(&self, state: &mut State) -> Option<Command> {
+        loop {
+            if self.cut.is_none()
+                && let Some(held) = state.held.pop_front()
+            {
+                return Some(held);
+            }
+            match self.commands.try_recv().ok()? {
+                barrier @ Command::Barrier { .. } => state.held.push_back(barrier),
+                command @ (Command::Committed { .. }
+                | Command::Abandoned
+                | Command::Layer { .. }
+                | Command::Exit) => return Some(command),
             }
         }
     }
