@@ -1,6 +1,6 @@
 //! The index of a table: from the hash of a key to the rows it may be in.
 //!
-//! Owns: the slots, their order and their growth.
+//! Owns: the slots, their order and their growth, which may take its time.
 //! Never: reads a row.
 //!
 //! A slot is 8 bytes: tag (32 bits) and row id (32 bits); 0 is an empty slot. The tag is the hash bits that
@@ -79,34 +79,35 @@ impl Tags {
     }
 }
 
+/// From tags to rows.
+///
+/// While it grows bit by bit, tags below a bound are in the new slots and the others still in the old ones. A position
+/// says which.
 #[derive(Debug)]
 pub(super) struct Index {
-    memory: Memory,
-    /// Positions that are some tag's home. More follow them, for slots pushed over the end.
-    homes: usize,
-    /// home = tag * multiplier >> 32.
-    multiplier: u64,
+    slots: Slots,
+    growing: Option<Growing>,
     keys: usize,
     tags_end: u64,
 }
 
+/// Slots on their way into new ones.
+#[derive(Debug)]
+struct Growing {
+    /// The old slots.
+    from: Slots,
+    /// Those before this position have moved.
+    at: usize,
+    /// One more than the greatest tag that has moved.
+    bound: u64,
+}
+
+/// Marks positions in slots that have not moved yet.
+const OLD: usize = 1 << 63;
+
 impl Index {
     pub(super) fn new(tags: &Tags) -> Self {
-        Self::in_memory(Memory::zeroed(slots_bytes(HOMES_MIN)), HOMES_MIN, tags.end)
-    }
-
-    fn with_homes(homes: usize, tags_end: u64, pool: &mut Pool) -> Self {
-        let bytes = slots_bytes(homes);
-        let Some(memory) = pool.take(bytes) else {
-            return Self::in_memory(Memory::zeroed(bytes), homes, tags_end);
-        };
-        let mut index = Self::in_memory(memory, homes, tags_end);
-        index.slots_mut().fill(0);
-        index
-    }
-
-    fn in_memory(memory: Memory, homes: usize, tags_end: u64) -> Self {
-        Self { memory, homes, multiplier: ((homes as u64) << 32) / tags_end, keys: 0, tags_end }
+        Self { slots: Slots::zeroed(HOMES_MIN, tags.end), growing: None, keys: 0, tags_end: tags.end }
     }
 
     pub(super) fn keys(&self) -> usize {
@@ -114,30 +115,25 @@ impl Index {
     }
 
     pub(super) fn bytes(&self) -> usize {
-        self.memory.bytes()
+        self.slots.memory.bytes() + self.growing.as_ref().map_or(0, |growing| growing.from.memory.bytes())
     }
 
     /// Gives the memory to other tables.
     pub(super) fn retire(self) -> Memory {
-        self.memory
-    }
-
-    #[inline]
-    fn home(&self, tag: Tag) -> usize {
-        ((u64::from(tag.0) * self.multiplier) >> 32) as usize
+        self.slots.memory
     }
 
     /// Loads the slots that hold a tag into the cache.
     #[inline]
     pub(super) fn prefetch(&self, tag: Tag) {
-        super::prefetch(self.slots()[self.home(tag)..].as_ptr().cast());
+        super::prefetch(self.slots.all()[self.slots.home(tag)..].as_ptr().cast());
     }
 
     /// A row of this tag if one is near its home, or else none. Without a branch that depends on where it is: the
     /// processor goes on to the next tag while this one's slots are on their way.
     #[inline]
     pub(super) fn near(&self, tag: Tag) -> RowId {
-        let near = self.slots()[self.home(tag)..].first_chunk::<NEAR>();
+        let near = self.slots.all()[self.slots.home(tag)..].first_chunk::<NEAR>();
         let mut found = 0;
         for &slot in near.expect("more slots than homes").iter().rev() {
             found = if (slot >> 32) as u32 == tag.0 { slot as u32 } else { found };
@@ -148,28 +144,49 @@ impl Index {
     /// Where the rows of a tag begin, if there are any, or else would.
     #[inline]
     pub(super) fn first(&self, tag: Tag) -> usize {
-        let least = u64::from(tag.0) << 32;
-        let home = self.home(tag);
-        let slots = &self.slots()[home..];
-        home + slots.iter().position(|&slot| slot == 0 || slot >= least).unwrap_or(slots.len())
+        match &self.growing {
+            Some(growing) if growing.bound <= u64::from(tag.0) => {
+                OLD | growing.from.first(tag).max(growing.at)
+            }
+            _ => self.slots.first(tag),
+        }
     }
 
     /// The row at a position, if it has this tag.
     #[inline]
     pub(super) fn at(&self, position: usize, tag: Tag) -> Option<RowId> {
-        let slot = *self.slots().get(position)?;
-        (slot != 0 && (slot >> 32) as u32 == tag.0).then_some(RowId(slot as u32))
+        let slots = match &self.growing {
+            Some(growing) if position & OLD != 0 => &growing.from,
+            _ => &self.slots,
+        };
+        let slot = *slots.all().get(position & !OLD)?;
+        (slot != 0 && tag_of(slot) == tag).then_some(RowId(slot as u32))
+    }
+
+    /// The next occupied slot from `position` on, as (position after it, tag, row).
+    #[inline]
+    pub(super) fn next(&self, position: usize) -> Option<(usize, Tag, RowId)> {
+        let found = |(after, slot)| (after, tag_of(slot), RowId(slot as u32));
+        if position & OLD == 0
+            && let Some(next) = self.slots.next(position)
+        {
+            return Some(found(next));
+        }
+        let growing = self.growing.as_ref()?;
+        let position = if position & OLD == 0 { growing.at } else { position & !OLD };
+        let (after, slot) = growing.from.next(position)?;
+        Some(found((OLD | after, slot)))
     }
 
     /// Adds a row of a tag at the position that follows the rows of this tag.
     pub(super) fn insert(&mut self, position: usize, tag: Tag, row: RowId, pool: &mut Pool) {
         let mut position = position;
-        if self.keys >= self.homes / 16 * LOAD {
-            self.grow(larger(self.homes), pool);
+        if self.growing.is_some() || self.keys >= self.slots.keys_max() {
+            self.grow(larger(self.slots.homes), pool);
             position = self.after(tag);
         }
-        while !self.try_insert(position, tag, row) {
-            self.grow(larger(self.homes), pool);
+        while !self.slots.try_insert(position, (u64::from(tag.0) << 32) | u64::from(row.0)) {
+            self.grow(larger(self.slots.homes), pool);
             position = self.after(tag);
         }
         self.keys += 1;
@@ -177,22 +194,38 @@ impl Index {
 
     /// Makes room for `keys` keys, if that is more than there is.
     pub(super) fn reserve(&mut self, keys: usize, pool: &mut Pool) {
-        let mut homes = self.homes;
-        while keys > homes / 16 * LOAD {
-            homes = larger(homes);
-        }
-        if homes > self.homes {
+        let homes = self.slots.homes_for(keys);
+        if homes > self.slots.homes {
             self.grow(homes, pool);
         }
     }
 
-    /// The next occupied slot from `position` on, as (position after it, tag, row).
-    #[inline]
-    pub(super) fn next(&self, position: usize) -> Option<(usize, Tag, RowId)> {
-        let slots = &self.slots()[position..];
-        let offset = slots.iter().position(|&slot| slot != 0)?;
-        let slot = slots[offset];
-        Some((position + offset + 1, Tag((slot >> 32) as u32), RowId(slot as u32)))
+    /// Makes room for `keys` keys, but moves only about `slots_max` slots. Whether there is room now; otherwise it is to
+    /// be called again.
+    pub(super) fn reserve_some(&mut self, keys: usize, slots_max: usize) -> bool {
+        let homes = self.slots.homes_for(keys);
+        if self.growing.is_none() && homes > self.slots.homes {
+            let from = std::mem::replace(&mut self.slots, Slots::zeroed(homes, self.tags_end));
+            self.growing = Some(Growing { from, at: 0, bound: 0 });
+        }
+        let Some(growing) = &mut self.growing else { return true };
+        let old = &growing.from.all()[growing.at..];
+        let mut end = slots_max.min(old.len());
+        // Rows of one tag stay together.
+        while (1..old.len()).contains(&end) && old[end - 1] != 0 && tag_of(old[end]) == tag_of(old[end - 1]) {
+            end += 1;
+        }
+        let taken = self.slots.append(&old[..end]);
+        if let Some(&last) = old[..taken].iter().rfind(|&&slot| slot != 0) {
+            growing.bound = u64::from(tag_of(last).0) + 1;
+        }
+        growing.at += taken;
+        if taken < end {
+            self.grow(larger(self.slots.homes), &mut Pool::default());
+        } else if growing.at == growing.from.all().len() {
+            self.growing = None;
+        }
+        self.growing.is_none()
     }
 
     fn after(&self, tag: Tag) -> usize {
@@ -203,54 +236,124 @@ impl Index {
         position
     }
 
-    /// False if there is no free slot to push others to.
-    fn try_insert(&mut self, position: usize, tag: Tag, row: RowId) -> bool {
-        let slots = &mut self.slots_mut()[position..];
-        let Some(run) = slots.iter().position(|&slot| slot == 0) else { return false };
-        slots.copy_within(..run, 1);
-        slots[0] = (u64::from(tag.0) << 32) | u64::from(row.0);
-        true
-    }
-
+    /// Moves everything into that many homes, or more if that is not enough.
     #[cold]
     fn grow(&mut self, homes: usize, pool: &mut Pool) {
         let mut homes = homes;
         loop {
-            let mut grown = Self::with_homes(homes, self.tags_end, pool);
-            if grown.take_all(self) {
-                grown.keys = self.keys;
-                *self = grown;
+            let mut grown = Slots::from_pool(homes, self.tags_end, pool);
+            let waiting = self.growing.as_ref().map_or(&[][..], |growing| &growing.from.all()[growing.at..]);
+            if [self.slots.all(), waiting].into_iter().all(|slots| grown.append(slots) == slots.len()) {
+                self.slots = grown;
+                self.growing = None;
                 return;
             }
             homes = larger(homes);
         }
     }
+}
 
-    /// Copies all slots of `from`, which is in the order of tags, so that each is written once, at the end.
-    fn take_all(&mut self, from: &Self) -> bool {
-        let mut free = 0;
-        for &slot in from.slots().iter().filter(|&&slot| slot != 0) {
-            let at = self.home(Tag((slot >> 32) as u32)).max(free);
-            let Some(target) = self.slots_mut().get_mut(at) else { return false };
-            *target = slot;
-            free = at + 1;
-        }
-        true
+/// Slots in the order of their tags.
+#[derive(Debug)]
+struct Slots {
+    memory: Memory,
+    /// Positions that are some tag's home. More follow them, for slots pushed over the end.
+    homes: usize,
+    /// home = tag * multiplier >> 32.
+    multiplier: u64,
+    /// Where appending goes on.
+    free: usize,
+}
+
+impl Slots {
+    fn zeroed(homes: usize, tags_end: u64) -> Self {
+        Self::in_memory(Memory::zeroed(slots_bytes(homes)), homes, tags_end)
+    }
+
+    fn from_pool(homes: usize, tags_end: u64, pool: &mut Pool) -> Self {
+        let Some(memory) = pool.take(slots_bytes(homes)) else { return Self::zeroed(homes, tags_end) };
+        let mut slots = Self::in_memory(memory, homes, tags_end);
+        slots.all_mut().fill(0);
+        slots
+    }
+
+    fn in_memory(memory: Memory, homes: usize, tags_end: u64) -> Self {
+        Self { memory, homes, multiplier: ((homes as u64) << 32) / tags_end, free: 0 }
     }
 
     #[inline]
-    fn slots(&self) -> &[u64] {
+    fn home(&self, tag: Tag) -> usize {
+        ((u64::from(tag.0) * self.multiplier) >> 32) as usize
+    }
+
+    /// How many keys may be in it.
+    fn keys_max(&self) -> usize {
+        self.homes / 16 * LOAD
+    }
+
+    /// Homes for this many keys, no fewer than there are.
+    fn homes_for(&self, keys: usize) -> usize {
+        let mut homes = self.homes;
+        while keys > homes / 16 * LOAD {
+            homes = larger(homes);
+        }
+        homes
+    }
+
+    #[inline]
+    fn first(&self, tag: Tag) -> usize {
+        let least = u64::from(tag.0) << 32;
+        let home = self.home(tag);
+        let slots = &self.all()[home..];
+        home + slots.iter().position(|&slot| slot == 0 || slot >= least).unwrap_or(slots.len())
+    }
+
+    #[inline]
+    fn next(&self, position: usize) -> Option<(usize, u64)> {
+        let slots = &self.all()[position..];
+        let offset = slots.iter().position(|&slot| slot != 0)?;
+        Some((position + offset + 1, slots[offset]))
+    }
+
+    /// False if there is no free slot to push others to.
+    fn try_insert(&mut self, position: usize, slot: u64) -> bool {
+        let slots = &mut self.all_mut()[position..];
+        let Some(run) = slots.iter().position(|&slot| slot == 0) else { return false };
+        slots.copy_within(..run, 1);
+        slots[0] = slot;
+        true
+    }
+
+    /// Copies slots, which are in the order of tags and come after all those here, so that each is written once. How
+    /// many there was room for.
+    fn append(&mut self, slots: &[u64]) -> usize {
+        for (taken, &slot) in slots.iter().enumerate().filter(|&(_, &slot)| slot != 0) {
+            let at = self.home(tag_of(slot)).max(self.free);
+            let Some(target) = self.all_mut().get_mut(at) else { return taken };
+            *target = slot;
+            self.free = at + 1;
+        }
+        slots.len()
+    }
+
+    #[inline]
+    fn all(&self) -> &[u64] {
         // SAFETY: the memory is aligned to 8, initialised (zeroed at first) and borrowed with `self`.
         unsafe { std::slice::from_raw_parts(self.memory.start().as_ptr().cast(), self.memory.bytes() / 8) }
     }
 
     #[inline]
-    fn slots_mut(&mut self) -> &mut [u64] {
-        // SAFETY: as in `slots`; the borrow is exclusive.
+    fn all_mut(&mut self) -> &mut [u64] {
+        // SAFETY: as in `all`; the borrow is exclusive.
         unsafe {
             std::slice::from_raw_parts_mut(self.memory.start().as_ptr().cast(), self.memory.bytes() / 8)
         }
     }
+}
+
+#[inline]
+fn tag_of(slot: u64) -> Tag {
+    Tag((slot >> 32) as u32)
 }
 
 /// Besides the homes there are slots that take what is pushed over the end; more in a larger index, so that any

@@ -90,6 +90,12 @@ impl<S> SliceTable<S> {
         self.index.reserve(keys, pool);
     }
 
+    /// Makes room in the index for this many keys, but looks at `slots_max` slots of it at most. Whether there is room now;
+    /// otherwise it is to be called again before a key is added.
+    pub fn reserve_some(&mut self, keys: usize, slots_max: usize) -> bool {
+        self.index.reserve_some(keys, slots_max)
+    }
+
     /// Gives the memory of the rows to other tables.
     pub fn retire(self, pool: &mut Pool) {
         pool.put(self.arena.retire().chain([self.index.retire()]));

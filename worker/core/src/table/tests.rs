@@ -184,6 +184,39 @@ fn rows_of_one_table_are_matched_with_those_of_another() {
 }
 
 #[test]
+fn while_an_index_grows_bit_by_bit_every_key_is_found_and_scanned_once() {
+    // Rows of one tag lie together wherever growth stops.
+    let texts = texts(700, 650);
+    let spread = |row: usize| (row as u64 % 650 / 3).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    let keys = keys_hashed(&texts, spread);
+    for slots in [1, 10, 177, 100_000] {
+        for stop_after in [0, 1, 5, 1_000_000] {
+            let mut table = SliceTable::new(&FULL, &TEMPLATE, ());
+            count(&mut table, &keys, &mut Pool::default());
+            let mut calls = 0;
+            while calls <= stop_after && !table.reserve_some(5000, slots) {
+                calls += 1;
+            }
+
+            let mut group = RowGroup::default();
+            let (places, rows) = table.find(0, &keys, &Selection::Range(0..700), &mut group);
+            assert_eq!((places.len(), rows.len()), (700, 700), "{slots} slots, {calls} calls");
+            let (mut at, mut listed) = (0, 0);
+            while let Some(some) = table.list(at, 9, &mut group) {
+                listed += some.keys().count();
+                at = some.after;
+            }
+            assert_eq!(listed, table.len());
+            // Whoever adds keys before there is room makes it.
+            count(&mut table, &keys, &mut Pool::default());
+            let more = keys_hashed(&["more".to_owned()], |_| 1 << 62);
+            count(&mut table, &more, &mut Pool::default());
+            assert_eq!(scan(vec![table], 13), expected(&[&keys, &keys, &more]));
+        }
+    }
+}
+
+#[test]
 fn a_scan_begins_after_a_key_and_ends_with_a_key_group() {
     let texts = texts(400, 300);
     // Few key groups, so that most hold several keys.

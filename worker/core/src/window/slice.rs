@@ -25,6 +25,9 @@ pub(crate) type Layer = Arc<SliceTable<Side>>;
 /// A table of which some rows may not count, as they have been folded into another one.
 pub(crate) type LayerFrom = TableFrom<Side>;
 
+/// So many slots of an index are moved in the time of folding one key.
+const SLOTS_PER_KEY: usize = 16;
+
 /// One slice.
 #[derive(Debug, Default)]
 pub(crate) struct Slice {
@@ -162,10 +165,14 @@ impl Slice {
             else {
                 return Folded::Shared;
             };
-            if fold.at == 0 {
-                // Rows come in the order of the index: without room for all of them they would crowd at its beginning
-                // and shift one another, again and again.
-                into.reserve(into.len() + from.len(), with.pool);
+            // Rows come in the order of the index: without room for all of them they would crowd at its beginning and
+            // shift one another, again and again.
+            if fold.at == 0
+                && !into.reserve_some(into.len() + from.len(), keys_max.saturating_mul(SLOTS_PER_KEY))
+            {
+                *keys_max = 0;
+                self.folding = Some(fold);
+                return Folded::Some;
             }
             let Some(matched) = from.match_rows(fold.at, *keys_max, into, with.pool, with.groups) else {
                 into.side_mut().rows += from.side().rows;
