@@ -173,6 +173,10 @@ impl PreAggregator {
                 at += len;
             }
         }
+        self.pool.next_period();
+        let held = self.tables.values().map(SliceTable::reserved_bytes).sum::<usize>();
+        self.pool.note(held + table.reserved_bytes());
         table.retire(&mut self.pool);
+        self.pool.trim(held);
     }
 }

@@ -50,6 +50,11 @@ impl Arena {
         self.used_words as usize * 8
     }
 
+    /// Bytes of blocks.
+    pub(super) fn reserved_bytes(&self) -> usize {
+        self.blocks.iter().flatten().map(Memory::bytes).sum()
+    }
+
     /// Room for a row. Its words may hold anything that is initialised.
     ///
     /// # Panics

@@ -8,21 +8,17 @@
 //! are kept in the order of their tags (linear probing that inserts in order). So a scan gives rows in the order
 //! of their key groups, an absent key is noticed at the first greater tag, and growth needs no row.
 
-use std::ops::Range;
-
 use super::memory::Memory;
 use super::pool::Pool;
+use super::slots::{Slots, larger, tag_of};
+use super::tag::{Tag, Tags};
 
 /// Homes of a new index.
 const HOMES_MIN: usize = 112;
-/// Of 16 homes so many may be in use.
-const LOAD: usize = 11;
+/// So many slots are cleared in the time of moving one.
+const CLEARED_PER_MOVED: usize = 4;
 /// Where nearly all tags are, counted from their home.
 const NEAR: usize = 4;
-
-/// The hash bits by which an index orders keys.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub(super) struct Tag(pub(super) u32);
 
 /// Where a row is: its position in the arena in 8-byte words. Never 0.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -33,52 +29,6 @@ impl RowId {
     pub(super) const NONE: Self = Self(0);
 }
 
-/// From hashes to tags, for keys of a range of key groups.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub(super) struct Tags {
-    /// The least hash.
-    base: u64,
-    /// Tag = (hash - base) >> shift.
-    shift: u32,
-    /// One more than the greatest tag.
-    end: u64,
-}
-
-impl Tags {
-    pub(super) fn new(key_groups: &Range<u32>) -> Self {
-        assert!(key_groups.start < key_groups.end && key_groups.end <= 1 << 16, "key groups {key_groups:?}");
-        let groups = u64::from(key_groups.end - key_groups.start);
-        // The bits that are zero in all of `hash - base`.
-        let zeros = 16 - (64 - (groups - 1).leading_zeros());
-        let shift = 32 - zeros;
-        Self { base: u64::from(key_groups.start) << 48, shift, end: groups << (48 - shift) }
-    }
-
-    #[inline]
-    pub(super) fn tag(&self, hash: u64) -> Tag {
-        let tag = hash.wrapping_sub(self.base) >> self.shift;
-        assert!(tag < self.end, "a key of another slot's key groups");
-        Tag(tag as u32)
-    }
-
-    /// The key group of a tag, counted from the first of the range.
-    pub(super) fn group(&self, tag: Tag) -> u32 {
-        (u64::from(tag.0) >> (48 - self.shift)) as u32
-    }
-
-    /// The first key group of the range.
-    pub(super) fn first_group(&self) -> u32 {
-        (self.base >> 48) as u32
-    }
-
-    /// The least tag of a key group, counted from the first of the range.
-    pub(super) fn least(&self, group: u32) -> Tag {
-        let tag = u64::from(group) << (48 - self.shift);
-        assert!(tag < self.end, "key group {group} is not in the range");
-        Tag(tag as u32)
-    }
-}
-
 /// From tags to rows.
 ///
 /// While it grows bit by bit, tags below a bound are in the new slots and the others still in the old ones. A position
@@ -86,20 +36,25 @@ impl Tags {
 #[derive(Debug)]
 pub(super) struct Index {
     slots: Slots,
-    growing: Option<Growing>,
+    growth: Option<Box<Growth>>,
     keys: usize,
     tags_end: u64,
 }
 
-/// Slots on their way into new ones.
+/// Growth that is under way.
 #[derive(Debug)]
-struct Growing {
-    /// The old slots.
-    from: Slots,
-    /// Those before this position have moved.
-    at: usize,
-    /// One more than the greatest tag that has moved.
-    bound: u64,
+struct Growth {
+    /// Slots that are not in use: at first those to come, then those that were.
+    other: Slots,
+    stage: Stage,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Stage {
+    /// Of the slots to come so many are free of what was in their memory before.
+    Clearing(usize),
+    /// Of the old slots those before position `at` have moved; all tags below `bound` have.
+    Moving { at: usize, bound: u64 },
 }
 
 /// Marks positions in slots that have not moved yet.
@@ -107,7 +62,7 @@ const OLD: usize = 1 << 63;
 
 impl Index {
     pub(super) fn new(tags: &Tags) -> Self {
-        Self { slots: Slots::zeroed(HOMES_MIN, tags.end), growing: None, keys: 0, tags_end: tags.end }
+        Self { slots: Slots::zeroed(HOMES_MIN, tags.end), growth: None, keys: 0, tags_end: tags.end }
     }
 
     pub(super) fn keys(&self) -> usize {
@@ -115,12 +70,13 @@ impl Index {
     }
 
     pub(super) fn bytes(&self) -> usize {
-        self.slots.memory.bytes() + self.growing.as_ref().map_or(0, |growing| growing.from.memory.bytes())
+        self.slots.bytes() + self.growth.as_ref().map_or(0, |growth| growth.other.bytes())
     }
 
     /// Gives the memory to other tables.
-    pub(super) fn retire(self) -> Memory {
-        self.slots.memory
+    pub(super) fn retire(self) -> impl Iterator<Item = Memory> {
+        let other = self.growth.map(|growth| growth.other);
+        other.into_iter().chain([self.slots]).map(Slots::retire)
     }
 
     /// Loads the slots that hold a tag into the cache.
@@ -141,23 +97,30 @@ impl Index {
         RowId(found)
     }
 
+    /// The old slots, where they go on, and the least tag in them.
+    #[inline]
+    fn old(&self) -> Option<(&Slots, usize, u64)> {
+        match self.growth.as_deref()? {
+            Growth { other, stage: Stage::Moving { at, bound } } => Some((other, *at, *bound)),
+            Growth { stage: Stage::Clearing(_), .. } => None,
+        }
+    }
+
     /// Where the rows of a tag begin, if there are any, or else would.
     #[inline]
     pub(super) fn first(&self, tag: Tag) -> usize {
-        match &self.growing {
-            Some(growing) if growing.bound <= u64::from(tag.0) => {
-                OLD | growing.from.first(tag).max(growing.at)
-            }
-            _ => self.slots.first(tag),
+        match self.old() {
+            Some((old, at, bound)) if bound <= u64::from(tag.0) => OLD | old.first(tag).max(at),
+            Some(_) | None => self.slots.first(tag),
         }
     }
 
     /// The row at a position, if it has this tag.
     #[inline]
     pub(super) fn at(&self, position: usize, tag: Tag) -> Option<RowId> {
-        let slots = match &self.growing {
-            Some(growing) if position & OLD != 0 => &growing.from,
-            _ => &self.slots,
+        let slots = match self.old() {
+            Some((old, ..)) if position & OLD != 0 => old,
+            Some(_) | None => &self.slots,
         };
         let slot = *slots.all().get(position & !OLD)?;
         (slot != 0 && tag_of(slot) == tag).then_some(RowId(slot as u32))
@@ -172,21 +135,22 @@ impl Index {
         {
             return Some(found(next));
         }
-        let growing = self.growing.as_ref()?;
-        let position = if position & OLD == 0 { growing.at } else { position & !OLD };
-        let (after, slot) = growing.from.next(position)?;
+        let (old, at, _) = self.old()?;
+        let position = if position & OLD == 0 { at } else { position & !OLD };
+        let (after, slot) = old.next(position)?;
         Some(found((OLD | after, slot)))
     }
 
-    /// Adds a row of a tag at the position that follows the rows of this tag.
+    /// Adds a row of a tag at the position that follows the rows of this tag. Growth that is under way is finished
+    /// first.
     pub(super) fn insert(&mut self, position: usize, tag: Tag, row: RowId, pool: &mut Pool) {
         let mut position = position;
-        if self.growing.is_some() || self.keys >= self.slots.keys_max() {
-            self.grow(larger(self.slots.homes), pool);
+        if self.growth.is_some() || self.keys >= self.slots.keys_max() {
+            self.grow(larger(self.slots.homes()), pool);
             position = self.after(tag);
         }
         while !self.slots.try_insert(position, (u64::from(tag.0) << 32) | u64::from(row.0)) {
-            self.grow(larger(self.slots.homes), pool);
+            self.grow(larger(self.slots.homes()), pool);
             position = self.after(tag);
         }
         self.keys += 1;
@@ -195,37 +159,55 @@ impl Index {
     /// Makes room for `keys` keys, if that is more than there is.
     pub(super) fn reserve(&mut self, keys: usize, pool: &mut Pool) {
         let homes = self.slots.homes_for(keys);
-        if homes > self.slots.homes {
+        if homes > self.slots.homes() {
             self.grow(homes, pool);
         }
     }
 
-    /// Makes room for `keys` keys, but moves only about `slots_max` slots. Whether there is room now; otherwise it is to
+    /// Makes room for `keys` keys, but looks at about `slots_max` slots only. Whether there is room now; otherwise it is to
     /// be called again.
-    pub(super) fn reserve_some(&mut self, keys: usize, slots_max: usize) -> bool {
+    pub(super) fn reserve_some(&mut self, keys: usize, slots_max: usize, pool: &mut Pool) -> bool {
         let homes = self.slots.homes_for(keys);
-        if self.growing.is_none() && homes > self.slots.homes {
-            let from = std::mem::replace(&mut self.slots, Slots::zeroed(homes, self.tags_end));
-            self.growing = Some(Growing { from, at: 0, bound: 0 });
+        if self.growth.is_none() && homes > self.slots.homes() {
+            let (other, cleared) = Slots::uncleared(homes, self.tags_end, pool);
+            self.growth = Some(Box::new(Growth { other, stage: Stage::Clearing(cleared) }));
         }
-        let Some(growing) = &mut self.growing else { return true };
-        let old = &growing.from.all()[growing.at..];
+        let Some(growth) = &mut self.growth else { return true };
+        match growth.stage {
+            Stage::Clearing(cleared) => {
+                let slots = growth.other.all_mut();
+                let end = slots.len().min(cleared + slots_max * CLEARED_PER_MOVED);
+                slots[cleared..end].fill(0);
+                growth.stage = Stage::Clearing(end);
+                if end == slots.len() {
+                    std::mem::swap(&mut self.slots, &mut growth.other);
+                    growth.stage = Stage::Moving { at: 0, bound: 0 };
+                }
+            }
+            Stage::Moving { at, .. } => self.move_some(at, slots_max, pool),
+        }
+        self.growth.is_none()
+    }
+
+    /// Moves about so many of the old slots, from position `at` on.
+    fn move_some(&mut self, at: usize, slots_max: usize, pool: &mut Pool) {
+        let Some(growth) = &mut self.growth else { return };
+        let old = &growth.other.all()[at..];
         let mut end = slots_max.min(old.len());
         // Rows of one tag stay together.
         while (1..old.len()).contains(&end) && old[end - 1] != 0 && tag_of(old[end]) == tag_of(old[end - 1]) {
             end += 1;
         }
         let taken = self.slots.append(&old[..end]);
-        if let Some(&last) = old[..taken].iter().rfind(|&&slot| slot != 0) {
-            growing.bound = u64::from(tag_of(last).0) + 1;
+        if taken == old.len() {
+            pool.put(self.growth.take().into_iter().map(|growth| growth.other.retire()));
+            return;
         }
-        growing.at += taken;
+        let last = self.slots.last().map_or(0, |slot| u64::from(tag_of(slot).0) + 1);
+        growth.stage = Stage::Moving { at: at + taken, bound: last };
         if taken < end {
-            self.grow(larger(self.slots.homes), &mut Pool::default());
-        } else if growing.at == growing.from.all().len() {
-            self.growing = None;
+            self.grow(larger(self.slots.homes()), pool);
         }
-        self.growing.is_none()
     }
 
     fn after(&self, tag: Tag) -> usize {
@@ -241,128 +223,16 @@ impl Index {
     fn grow(&mut self, homes: usize, pool: &mut Pool) {
         let mut homes = homes;
         loop {
-            let mut grown = Slots::from_pool(homes, self.tags_end, pool);
-            let waiting = self.growing.as_ref().map_or(&[][..], |growing| &growing.from.all()[growing.at..]);
-            if [self.slots.all(), waiting].into_iter().all(|slots| grown.append(slots) == slots.len()) {
-                self.slots = grown;
-                self.growing = None;
+            let (mut slots, cleared) = Slots::uncleared(homes, self.tags_end, pool);
+            slots.all_mut()[cleared..].fill(0);
+            let waiting = self.old().map_or(&[][..], |(old, at, _)| &old.all()[at..]);
+            if [self.slots.all(), waiting].into_iter().all(|old| slots.append(old) == old.len()) {
+                let grown = Self { slots, growth: None, ..*self };
+                pool.put(std::mem::replace(self, grown).retire());
                 return;
             }
+            pool.put([slots.retire()].into_iter());
             homes = larger(homes);
         }
     }
-}
-
-/// Slots in the order of their tags.
-#[derive(Debug)]
-struct Slots {
-    memory: Memory,
-    /// Positions that are some tag's home. More follow them, for slots pushed over the end.
-    homes: usize,
-    /// home = tag * multiplier >> 32.
-    multiplier: u64,
-    /// Where appending goes on.
-    free: usize,
-}
-
-impl Slots {
-    fn zeroed(homes: usize, tags_end: u64) -> Self {
-        Self::in_memory(Memory::zeroed(slots_bytes(homes)), homes, tags_end)
-    }
-
-    fn from_pool(homes: usize, tags_end: u64, pool: &mut Pool) -> Self {
-        let Some(memory) = pool.take(slots_bytes(homes)) else { return Self::zeroed(homes, tags_end) };
-        let mut slots = Self::in_memory(memory, homes, tags_end);
-        slots.all_mut().fill(0);
-        slots
-    }
-
-    fn in_memory(memory: Memory, homes: usize, tags_end: u64) -> Self {
-        Self { memory, homes, multiplier: ((homes as u64) << 32) / tags_end, free: 0 }
-    }
-
-    #[inline]
-    fn home(&self, tag: Tag) -> usize {
-        ((u64::from(tag.0) * self.multiplier) >> 32) as usize
-    }
-
-    /// How many keys may be in it.
-    fn keys_max(&self) -> usize {
-        self.homes / 16 * LOAD
-    }
-
-    /// Homes for this many keys, no fewer than there are.
-    fn homes_for(&self, keys: usize) -> usize {
-        let mut homes = self.homes;
-        while keys > homes / 16 * LOAD {
-            homes = larger(homes);
-        }
-        homes
-    }
-
-    #[inline]
-    fn first(&self, tag: Tag) -> usize {
-        let least = u64::from(tag.0) << 32;
-        let home = self.home(tag);
-        let slots = &self.all()[home..];
-        home + slots.iter().position(|&slot| slot == 0 || slot >= least).unwrap_or(slots.len())
-    }
-
-    #[inline]
-    fn next(&self, position: usize) -> Option<(usize, u64)> {
-        let slots = &self.all()[position..];
-        let offset = slots.iter().position(|&slot| slot != 0)?;
-        Some((position + offset + 1, slots[offset]))
-    }
-
-    /// False if there is no free slot to push others to.
-    fn try_insert(&mut self, position: usize, slot: u64) -> bool {
-        let slots = &mut self.all_mut()[position..];
-        let Some(run) = slots.iter().position(|&slot| slot == 0) else { return false };
-        slots.copy_within(..run, 1);
-        slots[0] = slot;
-        true
-    }
-
-    /// Copies slots, which are in the order of tags and come after all those here, so that each is written once. How
-    /// many there was room for.
-    fn append(&mut self, slots: &[u64]) -> usize {
-        for (taken, &slot) in slots.iter().enumerate().filter(|&(_, &slot)| slot != 0) {
-            let at = self.home(tag_of(slot)).max(self.free);
-            let Some(target) = self.all_mut().get_mut(at) else { return taken };
-            *target = slot;
-            self.free = at + 1;
-        }
-        slots.len()
-    }
-
-    #[inline]
-    fn all(&self) -> &[u64] {
-        // SAFETY: the memory is aligned to 8, initialised (zeroed at first) and borrowed with `self`.
-        unsafe { std::slice::from_raw_parts(self.memory.start().as_ptr().cast(), self.memory.bytes() / 8) }
-    }
-
-    #[inline]
-    fn all_mut(&mut self) -> &mut [u64] {
-        // SAFETY: as in `all`; the borrow is exclusive.
-        unsafe {
-            std::slice::from_raw_parts_mut(self.memory.start().as_ptr().cast(), self.memory.bytes() / 8)
-        }
-    }
-}
-
-#[inline]
-fn tag_of(slot: u64) -> Tag {
-    Tag((slot >> 32) as u32)
-}
-
-/// Besides the homes there are slots that take what is pushed over the end; more in a larger index, so that any
-/// cluster fits some size.
-fn slots_bytes(homes: usize) -> usize {
-    (homes + 16 + homes / 64) * 8
-}
-
-/// The sizes of indexes are a series, so that memory of one fits another.
-fn larger(homes: usize) -> usize {
-    (homes + homes / 2).next_multiple_of(16)
 }

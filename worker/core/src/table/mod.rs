@@ -15,6 +15,8 @@ mod row;
 mod rows;
 mod scan;
 mod slice_table;
+mod slots;
+mod tag;
 #[cfg(test)]
 mod tests;
 

@@ -7,10 +7,11 @@ use std::ops::Range;
 use std::ptr::NonNull;
 
 use super::arena::{self, Arena};
-use super::index::{Index, RowId, Tag, Tags};
+use super::index::{Index, RowId};
 use super::pool::Pool;
 use super::row;
 use super::rows::{Selection, StateRows};
+use super::tag::{Tag, Tags};
 use crate::key::Keys;
 
 /// How many keys are best looked up together: their rows and slots fit the nearest cache.
@@ -75,6 +76,11 @@ impl<S> SliceTable<S> {
         self.index.bytes() + self.arena.bytes() + size_of::<Self>()
     }
 
+    /// Memory that goes to other tables in the end, whether rows are in it or not.
+    pub fn reserved_bytes(&self) -> usize {
+        self.index.bytes() + self.arena.reserved_bytes()
+    }
+
     /// What states refer to.
     pub fn side(&self) -> &S {
         &self.side
@@ -90,15 +96,15 @@ impl<S> SliceTable<S> {
         self.index.reserve(keys, pool);
     }
 
-    /// Makes room in the index for this many keys, but looks at `slots_max` slots of it at most. Whether there is room now;
+    /// Makes room in the index for this many keys, but looks at about `slots_max` slots of it only. Whether there is room now;
     /// otherwise it is to be called again before a key is added.
-    pub fn reserve_some(&mut self, keys: usize, slots_max: usize) -> bool {
-        self.index.reserve_some(keys, slots_max)
+    pub fn reserve_some(&mut self, keys: usize, slots_max: usize, pool: &mut Pool) -> bool {
+        self.index.reserve_some(keys, slots_max, pool)
     }
 
     /// Gives the memory of the rows to other tables.
     pub fn retire(self, pool: &mut Pool) {
-        pool.put(self.arena.retire().chain([self.index.retire()]));
+        pool.put(self.arena.retire().chain(self.index.retire()));
     }
 
     /// The rows of the selected keys, in their order; missing ones are added.

@@ -44,8 +44,8 @@ pub(crate) struct Slice {
     /// Whether the last layer is a delta that may grow.
     has_delta: bool,
     folding: Option<Folding>,
-    /// Keys of the largest delta so far.
-    delta_keys: usize,
+    /// Keys of the largest delta that has ended.
+    pub(crate) delta_keys: usize,
 }
 
 /// A layer that is being merged into the one before it.
@@ -104,15 +104,20 @@ impl Slice {
         self.layers.iter().map(|layer| layer.bytes() + layer.side().heap.bytes()).sum()
     }
 
-    /// How many keys the largest delta had.
-    pub(crate) fn delta_keys(&self) -> usize {
+    /// Memory that goes to other tables in the end.
+    pub(crate) fn reserved_bytes(&self) -> usize {
+        self.layers.iter().map(|layer| layer.reserved_bytes()).sum()
+    }
+
+    /// Keys of the largest delta, the one that grows included.
+    pub(crate) fn delta_keys_max(&self) -> usize {
         let delta = self.layers.last().filter(|_| self.has_delta);
         self.delta_keys.max(delta.map_or(0, |delta| delta.len()))
     }
 
     /// Ends the delta. Gives all layers that are not durable, or simply all if that is asked for and possible.
     pub(crate) fn freeze(&mut self, end: i64, compact: bool) -> Option<FrozenSlice> {
-        self.delta_keys = self.delta_keys();
+        self.delta_keys = self.delta_keys_max();
         self.has_delta = false;
         self.frozen = self.layers.len() - self.durable;
         let kind = if compact && !self.awaiting { FrozenKind::Base } else { FrozenKind::Delta };
@@ -168,7 +173,11 @@ impl Slice {
             // Rows come in the order of the index: without room for all of them they would crowd at its beginning and
             // shift one another, again and again.
             if fold.at == 0
-                && !into.reserve_some(into.len() + from.len(), keys_max.saturating_mul(SLOTS_PER_KEY))
+                && !into.reserve_some(
+                    into.len() + from.len(),
+                    keys_max.saturating_mul(SLOTS_PER_KEY),
+                    with.pool,
+                )
             {
                 *keys_max = 0;
                 self.folding = Some(fold);

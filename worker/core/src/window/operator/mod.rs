@@ -174,6 +174,11 @@ impl WindowOperator {
         }
     }
 
+    /// Memory of tables that goes back to the pool in the end.
+    fn held(&self) -> usize {
+        self.slices.values().map(Slice::reserved_bytes).sum()
+    }
+
     fn update(&mut self, end: i64, rows: &KeyedRows, selection: Selection<'_>) {
         self.add(end, selection.len() as u64, |delta, with| add_rows(delta, rows, &selection, with));
     }
@@ -181,12 +186,14 @@ impl WindowOperator {
     fn add(&mut self, end: i64, rows: u64, add: impl FnOnce(&mut SliceTable<Side>, Adding<'_>)) {
         let slice = self.slices.entry(end).or_default();
         slice.rows += rows;
+        let keys_before = slice.delta_keys;
         let delta = slice.delta(|| SliceTable::new(&self.key_groups, &self.template, Side::default()));
         let with = Adding { aggregates: &self.aggregates, pool: &mut self.pool, group: &mut self.group };
         add(delta, with);
-        // A window that has come this far is one like the last, not one of stragglers with a few keys.
-        if delta.len() > self.keys_expected / 16 {
-            delta.reserve(self.keys_expected, &mut self.pool);
+        // A delta that has come this far is one like the last, not one of stragglers with a few keys.
+        let keys_expected = self.keys_expected.max(keys_before);
+        if delta.len() > keys_expected / 16 {
+            delta.reserve(keys_expected, &mut self.pool);
         }
     }
 
@@ -249,10 +256,13 @@ impl WindowOperator {
     }
 
     fn close(&mut self, end: i64) {
+        self.pool.next_period();
+        self.pool.note(self.held());
         let slice = self.slices.remove(&end).expect("a slice is closed once");
         self.foldable.remove(&end);
         self.awaiting -= usize::from(slice.awaiting);
-        self.keys_expected = slice.delta_keys();
+        self.keys_expected = slice.delta_keys_max();
         slice.retire(&mut self.pool);
+        self.pool.trim(self.held());
     }
 }

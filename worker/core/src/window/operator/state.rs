@@ -68,6 +68,18 @@ impl WindowOperator {
     /// Merges tables of durable state, and of abandoned freezes, into one another: about `keys_max` keys. False:
     /// there is no more to do now. Tables that a freeze or a firing still reads are left for later.
     pub fn fold_some(&mut self, keys_max: usize) -> bool {
+        let free = self.pool.bytes();
+        let folding = self.fold_up_to(keys_max);
+        let freed = self.pool.bytes().saturating_sub(free);
+        if freed > 0 {
+            let held = self.held();
+            self.pool.note(held + freed);
+            self.pool.trim(held);
+        }
+        folding
+    }
+
+    fn fold_up_to(&mut self, keys_max: usize) -> bool {
         let mut left = keys_max;
         let mut groups: [RowGroup; 2] = Default::default();
         let mut from = Unbounded;
