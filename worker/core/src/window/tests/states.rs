@@ -143,7 +143,6 @@ fn sorted(chunks: &[StateChunk]) -> Vec<ArrayRef> {
 
 fn restored(blocks: &[Vec<StateChunk>], key_groups: Range<u32>, only: &Range<u32>) -> WindowOperator {
     let mut builder = LayerBuilder::new(&wide_spec(), key_groups.clone()).expect("the spec is sound");
-    builder.reserve(10);
     for chunk in blocks.iter().flatten() {
         builder.add(&chunk.keys, &chunk.states, only.clone());
     }
