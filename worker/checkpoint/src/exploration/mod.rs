@@ -215,6 +215,8 @@ fn every_planted_bug_of_the_protocol_breaks_one() {
         Bug::ExistsIsFenced,
         Bug::ExistsIsSuccess,
         Bug::NoVoidCheck,
+        Bug::CommitBeforePublish,
+        Bug::RepublishRecomputed,
         Bug::RestoreNewestListed,
         Bug::FallBackOneCheckpoint,
         Bug::FreshStartOnReadError,

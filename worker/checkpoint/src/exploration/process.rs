@@ -236,6 +236,7 @@ fn check_begun(world: &mut World, told: Told, begun: &Begun) {
 fn lead(world: &World, own: usize, leading: &Leading, bounds: Bounds, next: &mut Next) {
     match &leading.work {
         Work::Publishing(stored) => {
+            commit_early(world, own, leading, bounds, next);
             let mut then = world.clone();
             if !then.has_objects(stored) {
                 // Who has lost the log long ago finds out by this, too.
@@ -296,6 +297,17 @@ fn lead(world: &World, own: usize, leading: &Leading, bounds: Bounds, next: &mut
             }
         }),
         Work::Deleting { records, objects } => delete(world, own, leading, (records, objects), next),
+    }
+}
+
+/// Before its output is published a process tries to commit the next epoch: the permit must refuse.
+fn commit_early(world: &World, own: usize, leading: &Leading, bounds: Bounds, next: &mut Next) {
+    let (mut then, mut leading) = (world.clone(), leading.clone());
+    let commit = leading.upload(&mut then, bounds);
+    if let Ok(record) = leading.permit.prepare(&commit, 0) {
+        leading.work = Work::Committing(Append::new(record));
+        then.set(own, leading);
+        next.push((Label::Did(own, "uploads too early"), then));
     }
 }
 

@@ -199,7 +199,8 @@ impl Begin {
     /// Where a planted bug looks for the beginning instead.
     fn detour(&self, head: &Stored, tried: Option<&Stored>) -> Option<Seq> {
         let begins_at = head.record.begins_at;
-        if planted::is(Bug::FallBackOneCheckpoint) {
+        let unpublished = head.record.unpublished == Some(begins_at);
+        if planted::is(Bug::FallBackOneCheckpoint) || (planted::is(Bug::RepublishRecomputed) && unpublished) {
             return match tried {
                 None => (begins_at > Seq::FIRST).then(|| Seq(begins_at.0 - 1)),
                 Some(tried) => (tried.record.checkpoint().is_none() && tried.record.seq < begins_at)
@@ -294,6 +295,9 @@ impl Claimed {
             Some(_) | None => claim.clone(),
         };
         let inherited = read.as_ref().and_then(|read| read.unpublished.as_deref().cloned());
+        let inherited = inherited.filter(|unpublished| {
+            !planted::is(Bug::RepublishRecomputed) || unpublished.record.seq <= beginning.record.seq
+        });
         Start::Begun(Box::new(Begun {
             checkpoint: beginning.record.checkpoint().cloned().map(Box::new),
             lineage: claim.record.lineage,

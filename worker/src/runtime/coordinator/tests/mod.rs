@@ -4,6 +4,8 @@
 //! Never: starts a thread, or waits.
 
 mod kit;
+#[cfg(feature = "planted-bugs")]
+mod planted;
 mod random;
 mod table;
 
