@@ -8,7 +8,7 @@ use fastrand::Rng;
 use streamjob_tests::timeline::Happening;
 use streamjob_tests::trial::Setup;
 
-use super::rounds::{Aim, Round, random_setup};
+use super::rounds::{ABANDONED, Aim, Round, random_setup};
 use super::{alone, seed, sized};
 
 /// Where a process sleeps now and then for longer than an epoch may take.
@@ -29,11 +29,12 @@ fn epochs_that_are_abandoned_again_and_again_lose_nothing_and_double_nothing() -
         let mut random = Rng::with_seed(seed.wrapping_add(case as u64));
         let setup = Setup { timeout_ms: random.u64(60..200), ..random_setup(&mut random) };
         let fail_points = format!("source.batch=sleep:3@*,{sleep}");
-        let round = Round { setup, fail_points, kills_max: 2, ..Round::random(&mut random) };
+        let pace = String::new();
+        let round = Round { setup, fail_points, pace, kills_max: 2, ..Round::random(&mut random) };
         let (mut trial, killed) = round.run(&mut random, |random, _| Aim::after_epoch(random))?;
         let found = trial.check()?;
         trial.assert_right(&found, &format!("abandoned epochs, case {case} of STREAMJOB_SEED={seed}"));
-        let said = |event: &&Happening| matches!(event, Happening::Said(line) if line.contains("abandoned a checkpoint"));
+        let said = |event: &&Happening| matches!(event, Happening::Said(line) if line.contains(ABANDONED));
         abandoned += trial.timeline.events().filter(said).count();
         kills += killed.len();
     }

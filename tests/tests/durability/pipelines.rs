@@ -45,8 +45,8 @@ fn random_jobs_under_random_crashes_give_what_the_model_gives() -> Result<()> {
         let rows = setup.feed.rows;
         let round = Round { setup, kills_max: 6, ..Round::random(&mut random) };
         // A batch of one row at 3 ms each would take minutes.
-        let slow = if round.setup.batch_rows * 200 < rows { String::new() } else { SLOW.to_owned() };
-        let round = Round { fail_points: slow, ..round };
+        let pace = if round.setup.batch_rows * 200 < rows { String::new() } else { SLOW.to_owned() };
+        let round = Round { pace, ..round };
         let (mut trial, killed) = round.run(&mut random, |random, kills| match random.u32(..3) {
             0 if !kills.is_empty() => Aim::within("restore", random),
             0 | 1 => Aim::after_start(random),

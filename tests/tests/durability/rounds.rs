@@ -20,15 +20,20 @@ pub(super) const PHASES: [&str; 5] = ["barrier", "upload", "commit", "publish", 
 /// How long a process sleeps at a fail point, for a kill to fall into it.
 const SLEEP_MS: u64 = 60;
 
+/// What a process says that gives up an epoch.
+pub(super) const ABANDONED: &str = "abandoned a checkpoint";
+
 /// When a process is killed.
 #[derive(Clone, Debug)]
 pub(super) enum Aim {
-    /// So long after its first epoch.
-    AfterEpoch { delay: Duration },
+    /// So long after so many epochs.
+    AfterEpochs { count: usize, delay: Duration },
     /// So long after its start.
     AfterStart { delay: Duration },
     /// So long after it has begun to sleep at this fail point.
     At { name: &'static str, count: u32, delay: Duration },
+    /// After the first epoch that follows an abandoned one.
+    AfterAbandoned,
 }
 
 /// How a job is run until its end.
@@ -36,8 +41,10 @@ pub(super) struct Round {
     pub(super) setup: Setup,
     /// A planted bug, or nothing.
     pub(super) bug: &'static str,
-    /// Fail points that are on in each run, beside the one that a kill is aimed at.
+    /// Fail points that are on in each run, beside those of a kill.
     pub(super) fail_points: String,
+    /// The fail point that slows down reading, so that there is input left for the kills that are to come.
+    pub(super) pace: String,
     /// Parallelisms to choose from, for each run anew.
     pub(super) parallelisms: Vec<u32>,
     /// After so many kills it is left in peace.
@@ -63,12 +70,13 @@ impl Aim {
         let names = named(phase);
         let name = names[random.usize(..names.len())];
         let count = if phase == "restore" { 1 } else { random.u32(2..6) };
-        Self::At { name, count, delay: Duration::from_micros(random.u64(..SLEEP_MS * 1_000)) }
+        // Well before it wakes up, even if the kill comes a little late.
+        Self::At { name, count, delay: Duration::from_micros(random.u64(..SLEEP_MS * 750)) }
     }
 
     /// A random instant after an epoch.
     pub(super) fn after_epoch(random: &mut Rng) -> Self {
-        Self::AfterEpoch { delay: Duration::from_micros(random.u64(..200_000)) }
+        Self::AfterEpochs { count: 1, delay: Duration::from_micros(random.u64(..200_000)) }
     }
 
     /// A random instant after the start.
@@ -76,17 +84,18 @@ impl Aim {
         Self::AfterStart { delay: Duration::from_micros(random.u64(..600_000)) }
     }
 
-    fn fail_point(&self) -> Option<String> {
+    fn fail_points(&self) -> String {
         match self {
-            Self::AfterEpoch { .. } | Self::AfterStart { .. } => None,
-            Self::At { name, count, .. } => Some(format!("{name}=sleep:{SLEEP_MS}@{count}")),
+            Self::AfterEpochs { .. } | Self::AfterStart { .. } | Self::AfterAbandoned => String::new(),
+            Self::At { name, count, .. } => format!("{name}=sleep:{SLEEP_MS}@{count}"),
         }
     }
 
+    /// The part of the protocol in which a process was that is now killed, if that is known.
     fn phase(&self) -> Option<&'static str> {
         match self {
             Self::At { name, .. } => PHASES.into_iter().find(|phase| name.starts_with(phase)),
-            Self::AfterEpoch { .. } | Self::AfterStart { .. } => None,
+            Self::AfterEpochs { .. } | Self::AfterStart { .. } | Self::AfterAbandoned => None,
         }
     }
 }
@@ -116,13 +125,21 @@ pub(super) fn random_setup(random: &mut Rng) -> Setup {
     Setup { feed, rules, batch_rows: random.u64(100..1_000), ..Setup::default() }
 }
 
+/// The fail point that slows down reading by so many slots such that it takes at least this long.
+pub(super) fn paced(setup: &Setup, slots: u64, least: Duration) -> String {
+    let rows = setup.feed.rows * u64::from(setup.feed.partitions);
+    let batches = rows.div_ceil(setup.batch_rows * slots);
+    format!("source.batch=sleep:{}@*", (least.as_millis() as u64).div_ceil(batches))
+}
+
 impl Round {
     /// A round on a random input. Reading is slowed down, so that there is input left for many kills.
     pub(super) fn random(random: &mut Rng) -> Self {
         Self {
             setup: random_setup(random),
             bug: "",
-            fail_points: "source.batch=sleep:3@*".to_owned(),
+            fail_points: String::new(),
+            pace: "source.batch=sleep:3@*".to_owned(),
             parallelisms: vec![1, 2, 3],
             kills_max: usize::MAX,
         }
@@ -136,13 +153,14 @@ impl Round {
     ) -> Result<(Trial, Vec<Kill>)> {
         let mut trial = Trial::new(self.setup.clone())?;
         let mut kills: Vec<Kill> = Vec::new();
-        let (mut parallelism, mut last_epochs, mut last_counted) = (self.parallelisms[0], 0, false);
+        let mut parallelism = self.parallelisms[0];
+        let (mut last_epochs, mut last_counted) = (0, false);
         loop {
             let before = parallelism;
             if random.u32(..3) == 0 {
                 parallelism = self.parallelisms[random.usize(..self.parallelisms.len())];
             }
-            let is_first = kills.is_empty();
+            let rescaled = !kills.is_empty() && before != parallelism;
             let aim = (kills.len() < self.kills_max).then(|| aim(random, &kills));
             let mut running = trial.start(&self.start(parallelism, aim.as_ref()))?;
             let is_there = match &aim {
@@ -154,13 +172,13 @@ impl Round {
                 ensure!(ended.code == Some(0), "{}:\n{}\n{}", ended.shown(), ended.said, trial.history());
                 return Ok((trial, kills));
             };
+            let phase = aim.phase();
             trial.signal(&mut running, Signal::Kill, &format!("{aim:?}"))?;
             trial.ended(&mut running)?;
             let epochs = trial.timeline.epochs();
             let counted = epochs > last_epochs && input_remains(&trial.timeline);
-            let phase = aim.phase();
             let in_restore = phase == Some("restore") && last_counted;
-            kills.push(Kill { counted, phase, in_restore, rescaled: !is_first && before != parallelism });
+            kills.push(Kill { counted, phase, in_restore, rescaled });
             // A kill before the first new epoch leaves the start after it a start after a counted kill.
             last_counted = counted || (last_counted && epochs == last_epochs);
             last_epochs = epochs;
@@ -168,9 +186,11 @@ impl Round {
     }
 
     fn start(&self, parallelism: u32, aim: Option<&Aim>) -> Start {
-        let aimed = aim.and_then(Aim::fail_point);
-        let always = (!self.fail_points.is_empty()).then(|| self.fail_points.clone());
-        let fail_points: Vec<String> = always.into_iter().chain(aimed).collect();
+        // Left in peace it reads at full speed.
+        let pace = aim.map_or(String::new(), |_| self.pace.clone());
+        let aimed = aim.map_or(String::new(), Aim::fail_points);
+        let mut fail_points = vec![self.fail_points.clone(), pace, aimed];
+        fail_points.retain(|rules| !rules.is_empty());
         Start { bug: self.bug.to_owned(), ..Start::with(parallelism, fail_points.join(",")) }
     }
 }
@@ -189,8 +209,13 @@ fn reached(trial: &mut Trial, running: &mut Running, aim: &Aim) -> Result<bool> 
     let epochs = trial.timeline.epochs();
     let (delay, is_there) = match aim {
         Aim::AfterStart { delay } => (*delay, true),
-        Aim::AfterEpoch { delay } => {
-            (*delay, trial.watch(running, |_, timeline| timeline.epochs() > epochs)?)
+        Aim::AfterEpochs { count, delay } => {
+            (*delay, trial.watch(running, |_, timeline| timeline.epochs() >= epochs + count)?)
+        }
+        Aim::AfterAbandoned => {
+            let is_there = trial.watch(running, |running, _| running.has_said(ABANDONED))?;
+            let epochs = trial.timeline.epochs();
+            (Duration::ZERO, is_there && trial.watch(running, |_, timeline| timeline.epochs() > epochs)?)
         }
         Aim::At { name, delay, .. } => {
             let line = format!("fail point {name}: sleep:{SLEEP_MS}");

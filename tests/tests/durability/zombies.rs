@@ -37,7 +37,9 @@ pub(super) fn wakes_beside_its_successor(
     bug: &str,
     asleep: Duration,
 ) -> Result<()> {
-    let rules = if point.is_empty() { SLOW.to_owned() } else { format!("{SLOW},{point}=stop@6") };
+    // Slow enough that there are six epochs before the end, however long each takes.
+    let slow = "source.batch=sleep:20@*";
+    let rules = if point.is_empty() { slow.to_owned() } else { format!("{slow},{point}=stop@6") };
     let with = |rules: &str| Start { bug: bug.to_owned(), ..Start::with(2, rules) };
     let mut older = trial.start(&with(&rules))?;
     if point.is_empty() {
@@ -47,7 +49,7 @@ pub(super) fn wakes_beside_its_successor(
     let frozen = trial.watch(&mut older, |running, _| is_frozen(running))?;
     ensure!(frozen, "it never reached {point}:\n{}", older.said());
     // Slow enough that it still runs when the older one wakes up.
-    let slow = format!("source.batch=sleep:{}@*", (asleep.as_millis() / 100).max(3));
+    let slow = format!("source.batch=sleep:{}@*", (asleep.as_millis() / 100).max(10));
     let mut newer = trial.start(&with(&slow))?;
     let (epochs, begun) = (trial.timeline.epochs(), Instant::now());
     let runs =
