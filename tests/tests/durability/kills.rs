@@ -22,8 +22,7 @@ struct Tally {
     kills: u64,
     /// After an epoch was committed since the last one, while input remained.
     counted: u64,
-    /// Counted kills by part of the protocol, where that is known; kills in restore if the start followed a counted
-    /// kill, whether they are counted or not.
+    /// Counted kills by part of the protocol, where that is known.
     phases: BTreeMap<String, u64>,
     epochs: usize,
     /// Restarts with another parallelism.

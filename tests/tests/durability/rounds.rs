@@ -20,6 +20,12 @@ pub(super) const PHASES: [&str; 5] = ["barrier", "upload", "commit", "publish", 
 /// How long a process sleeps at a fail point, for a kill to fall into it.
 const SLEEP_MS: u64 = 60;
 
+/// How long it sleeps before each block of old state, for epochs to be committed meanwhile.
+const RESTORE_MS: u64 = 200;
+
+/// With this, whoever has not said that all is back is still in restore.
+const RESTORED: &str = "restore.done=sleep:1";
+
 /// What a process says that gives up an epoch.
 pub(super) const ABANDONED: &str = "abandoned a checkpoint";
 
@@ -32,6 +38,8 @@ pub(super) enum Aim {
     AfterStart { delay: Duration },
     /// So long after it has begun to sleep at this fail point.
     At { name: &'static str, count: u32, delay: Duration },
+    /// So long after an epoch that was committed while old state was still being brought back.
+    Restoring { delay: Duration },
     /// After the first epoch that follows an abandoned one.
     AfterAbandoned,
 }
@@ -58,8 +66,6 @@ pub(super) struct Kill {
     pub(super) counted: bool,
     /// In which part of the protocol, if that is known.
     pub(super) phase: Option<&'static str>,
-    /// In the restore of a start that followed a counted kill.
-    pub(super) in_restore: bool,
     /// The run had another parallelism than the one before.
     pub(super) rescaled: bool,
 }
@@ -67,6 +73,10 @@ pub(super) struct Kill {
 impl Aim {
     /// A random instant in a part of the protocol.
     pub(super) fn within(phase: &str, random: &mut Rng) -> Self {
+        // Half of those in restore fall before it could commit an epoch.
+        if phase == "restore" && random.bool() {
+            return Self::Restoring { delay: Duration::from_micros(random.u64(..50_000)) };
+        }
         let names = named(phase);
         let name = names[random.usize(..names.len())];
         let count = if phase == "restore" { 1 } else { random.u32(2..6) };
@@ -88,13 +98,15 @@ impl Aim {
         match self {
             Self::AfterEpochs { .. } | Self::AfterStart { .. } | Self::AfterAbandoned => String::new(),
             Self::At { name, count, .. } => format!("{name}=sleep:{SLEEP_MS}@{count}"),
+            Self::Restoring { .. } => format!("restore.block.before=sleep:{RESTORE_MS}@*,{RESTORED}"),
         }
     }
 
     /// The part of the protocol in which a process was that is now killed, if that is known.
-    fn phase(&self) -> Option<&'static str> {
+    fn phase(&self, running: &Running) -> Option<&'static str> {
         match self {
             Self::At { name, .. } => PHASES.into_iter().find(|phase| name.starts_with(phase)),
+            Self::Restoring { .. } => (!running.has_said("fail point restore.done")).then_some("restore"),
             Self::AfterEpochs { .. } | Self::AfterStart { .. } | Self::AfterAbandoned => None,
         }
     }
@@ -154,7 +166,8 @@ impl Round {
         let mut trial = Trial::new(self.setup.clone())?;
         let mut kills: Vec<Kill> = Vec::new();
         let mut parallelism = self.parallelisms[0];
-        let (mut last_epochs, mut last_counted) = (0, false);
+        // Epoch 0 is of no rows.
+        let mut last_epochs = 1;
         loop {
             let before = parallelism;
             if random.u32(..3) == 0 {
@@ -172,16 +185,13 @@ impl Round {
                 ensure!(ended.code == Some(0), "{}:\n{}\n{}", ended.shown(), ended.said, trial.history());
                 return Ok((trial, kills));
             };
-            let phase = aim.phase();
+            let phase = aim.phase(&running);
             trial.signal(&mut running, Signal::Kill, &format!("{aim:?}"))?;
             trial.ended(&mut running)?;
             let epochs = trial.timeline.epochs();
             let counted = epochs > last_epochs && input_remains(&trial.timeline);
-            let in_restore = phase == Some("restore") && last_counted;
-            kills.push(Kill { counted, phase, in_restore, rescaled });
-            // A kill before the first new epoch leaves the start after it a start after a counted kill.
-            last_counted = counted || (last_counted && epochs == last_epochs);
-            last_epochs = epochs;
+            kills.push(Kill { counted, phase, rescaled });
+            last_epochs = epochs.max(last_epochs);
         }
     }
 
@@ -196,11 +206,9 @@ impl Round {
 }
 
 impl Kill {
-    /// The part of the protocol that it counts for: a kill in restore, counted or not, if the start that it hit
-    /// followed a counted kill; any other if it is counted.
+    /// The part of the protocol that it counts for.
     pub(super) fn counts_for(&self) -> Option<&'static str> {
-        let counts = if self.phase == Some("restore") { self.in_restore } else { self.counted };
-        counts.then_some(self.phase.unwrap_or("elsewhere"))
+        self.counted.then_some(self.phase.unwrap_or("elsewhere"))
     }
 }
 
@@ -212,6 +220,7 @@ fn reached(trial: &mut Trial, running: &mut Running, aim: &Aim) -> Result<bool> 
         Aim::AfterEpochs { count, delay } => {
             (*delay, trial.watch(running, |_, timeline| timeline.epochs() >= epochs + count)?)
         }
+        Aim::Restoring { delay } => (*delay, trial.watch(running, |_, timeline| timeline.epochs() > epochs)?),
         Aim::AfterAbandoned => {
             let is_there = trial.watch(running, |running, _| running.has_said(ABANDONED))?;
             let epochs = trial.timeline.epochs();
