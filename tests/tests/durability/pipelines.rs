@@ -8,6 +8,7 @@ use fastrand::Rng;
 use streamjob_tests::checker::{self, Rules};
 use streamjob_tests::feed::Feed;
 use streamjob_tests::process::Signal;
+use streamjob_tests::timeline::LogRecord;
 use streamjob_tests::trial::{Setup, Start, Trial};
 
 use super::rounds::{Aim, Round, random_setup};
@@ -108,5 +109,31 @@ fn a_run_from_any_checkpoint_of_the_chain_gives_what_follows_it() -> Result<()> 
     }
 
     println!("any checkpoint: from {tried:?} of {epochs:?}");
+    Ok(())
+}
+
+/// Of a window whose keys are few some slots own none, and if it has no more rows no block holds their key groups.
+#[test]
+fn slots_without_a_key_of_an_open_window_go_on_with_the_others() -> Result<()> {
+    let _alone = alone();
+    let feed = Feed { seed: seed("few keys"), partitions: 2, rows: 20_000, keys: 2, ..Feed::default() };
+    // Windows stay open for long after their last row.
+    let rules = Rules { size_ms: 1_000, bound_ms: 10_000, lateness_ms: 0 };
+    let mut trial = Trial::new(Setup { feed, rules, batch_rows: 500, ..Setup::default() })?;
+    for parallelism in [3, 1] {
+        let mut running = trial.start(&Start::with(parallelism, "source.batch=sleep:20@*"))?;
+        let epochs = trial.timeline.epochs();
+        let is_past = |record: &LogRecord| record.positions.iter().all(|&rows| rows > 1_500);
+        let there = trial.watch(&mut running, |_, timeline| {
+            timeline.epochs() > epochs && timeline.records().next_back().is_some_and(is_past)
+        })?;
+        ensure!(there, "it ended too early: {}", running.said());
+        trial.signal(&mut running, Signal::Kill, "while the first window is open")?;
+        trial.ended(&mut running)?;
+    }
+
+    let found = trial.finish(3)?;
+
+    trial.assert_right(&found, "two keys in three slots, one, and three");
     Ok(())
 }

@@ -70,23 +70,23 @@ impl Restorer {
             return say(Restored::Failed { cause });
         }
         say(Restored::Checked);
-        let windows = |start: &SlotStart| start.slices.iter().map(|slice| slice.end_ms).collect::<Vec<_>>();
-        let mut ends: Vec<i64> = starts.iter().flat_map(windows).collect();
-        ends.sort_unstable();
-        ends.dedup();
+        // A slot that no block of a window has key groups of awaits nothing of it.
+        let of_slots = starts.iter().flat_map(|start| start.slices.iter().map(move |slice| (start, slice)));
+        let mut windows: Vec<_> = of_slots.filter(|(_, slice)| !slice.blocks.is_empty()).collect();
+        windows.sort_by_key(|(_, slice)| slice.end_ms);
         let reader = BundleReader::new(self.store.clone());
-        for end_ms in ends {
-            for start in starts {
-                if self.leaving.load(Ordering::Relaxed) {
-                    return;
-                }
-                let Some(slice) = start.slices.iter().find(|slice| slice.end_ms == end_ms) else { continue };
-                match self.layer(&reader, start, slice) {
-                    Ok(layer) => say(Restored::Layer { slot: start.slot, end_ms, layer: Box::new(layer) }),
-                    Err(cause) => return say(Restored::Failed { cause }),
-                }
-                fail_point::hit("restore.layer.after");
+        for (start, slice) in windows {
+            if self.leaving.load(Ordering::Relaxed) {
+                return;
             }
+            match self.layer(&reader, start, slice) {
+                Ok(layer) => {
+                    let (slot, end_ms, layer) = (start.slot, slice.end_ms, Box::new(layer));
+                    say(Restored::Layer { slot, end_ms, layer });
+                }
+                Err(cause) => return say(Restored::Failed { cause }),
+            }
+            fail_point::hit("restore.layer.after");
         }
         say(Restored::Done);
         fail_point::hit("restore.done");
