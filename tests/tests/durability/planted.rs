@@ -16,7 +16,7 @@ use super::zombies::{self, wakes_beside_its_successor};
 use super::{alone, seed};
 
 /// Rounds under faults until a bug must have shown. Most show in the first: faults are aimed.
-const ROUNDS_MAX: u64 = 4;
+const ROUNDS_MAX: u64 = 6;
 
 /// Kills of a round, before the job is left in peace.
 const KILLS: usize = 3;
@@ -27,7 +27,7 @@ const READING: Duration = Duration::from_secs(3);
 /// The faults under which a bug shows.
 #[derive(Clone, Copy, Debug)]
 enum Faults {
-    /// Kills after epochs, most of which have output.
+    /// Kills after epochs.
     Kills,
     /// The same on one partition with allowed lateness.
     KillsWithLateness,
@@ -35,17 +35,19 @@ enum Faults {
     Rescales,
     /// An upload that takes longer than an epoch may; a kill once the next is stored.
     Abandons,
-    /// Kills at this point, while this one is slow.
-    At { point: &'static str, slow: &'static str },
+    /// Kills at this point, from this time on that it is reached, while another one is slow.
+    At { point: &'static str, from: u32, slow: &'static str },
     /// An older process wakes up at this point beside its successor.
     Zombie { point: &'static str },
 }
 
 /// Output becomes visible while a commit takes its time.
 const BEFORE_COMMIT: Faults =
-    Faults::At { point: "publish.rename.after", slow: "commit.create.before=sleep:600@*" };
+    Faults::At { point: "publish.rename.after", from: 1, slow: "commit.create.before=sleep:600@*" };
 
-const AFTER_PUBLISH: Faults = Faults::At { point: "publish.manifest.after", slow: "" };
+/// The output of the newest epoch is visible. Two folders may list what is inherited, and what the first epoch of the
+/// run has; so this one is a later epoch.
+const AFTER_PUBLISH: Faults = Faults::At { point: "publish.manifest.after", from: 5, slow: "" };
 
 const DURING_COMMIT: Faults = Faults::Zombie { point: "commit.create.before" };
 
@@ -56,7 +58,7 @@ const BUGS: &[(&str, Faults)] = &[
     ("positions-after-barrier", Faults::Rescales),
     ("group-off-by-one", Faults::Rescales),
     ("fold-twice", Faults::Kills),
-    ("fall-back-one-checkpoint", Faults::Kills),
+    ("fall-back-one-checkpoint", AFTER_PUBLISH),
     ("firing-not-in-snapshot", Faults::KillsWithLateness),
     ("delta-lost-on-abandon", Faults::Abandons),
     ("publish-before-commit", BEFORE_COMMIT),
@@ -80,7 +82,7 @@ fn setup(faults: Faults, random: &mut Rng) -> Setup {
     // Many small batches: where a kill falls does not depend on how long one takes.
     let (rows, partitions) = (12_000, setup.feed.partitions.min(3));
     let feed = Feed { rows, partitions, ..setup.feed };
-    let setup = Setup { feed, batch_rows: setup.batch_rows.min(200), ..setup };
+    let setup = Setup { feed, batch_rows: setup.batch_rows.min(100), ..setup };
     let windows = |size_ms| Rules { size_ms, ..setup.rules };
     match faults {
         Faults::Rescales | Faults::Zombie { .. } => setup,
@@ -105,10 +107,11 @@ fn setup(faults: Faults, random: &mut Rng) -> Setup {
 fn tried(bug: &'static str, faults: Faults, random: &mut Rng) -> Result<Outcome> {
     if let Faults::Zombie { point } = faults {
         let setup = zombies::setup(random.u64(..));
-        // So short that each epoch has output.
+        // Windows are so short that each epoch has output. Epochs are so long that the frozen process is not deleting
+        // what the one before left over: it would be told of its successor at once.
         let rules = Rules { size_ms: 100, ..setup.rules };
         let feed = Feed { rows: 40_000, ..setup.feed };
-        let mut trial = Trial::new(Setup { feed, rules, ..setup })?;
+        let mut trial = Trial::new(Setup { feed, rules, interval_ms: 300, batch_rows: 250, ..setup })?;
         let ended = wakes_beside_its_successor(&mut trial, point, bug, Duration::ZERO);
         return outcome(ended.map(|()| (&mut trial, 1)));
     }
@@ -137,7 +140,9 @@ fn aim(faults: Faults, random: &mut Rng) -> Aim {
             Aim::AfterEpochs { count: 2, delay: delay(100) }
         }
         Faults::Abandons => Aim::AfterAbandoned,
-        Faults::At { point, .. } => Aim::At { name: point, delay: delay(20), count: random.u32(1..5) },
+        Faults::At { point, from, .. } => {
+            Aim::At { name: point, delay: delay(20), count: from + random.u32(..3) }
+        }
     }
 }
 

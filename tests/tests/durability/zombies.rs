@@ -40,8 +40,9 @@ pub(super) fn wakes_beside_its_successor(
     // Slow enough that there are six epochs before the end, however long each takes.
     let slow = "source.batch=sleep:20@*";
     let rules = if point.is_empty() { slow.to_owned() } else { format!("{slow},{point}=stop@6") };
-    let with = |rules: &str| Start { bug: bug.to_owned(), ..Start::with(2, rules) };
-    let mut older = trial.start(&with(&rules))?;
+    let with = |slots, rules: &str| Start { bug: bug.to_owned(), ..Start::with(slots, rules) };
+    // Of more slots than the newer one: what it published of an epoch would not be there already.
+    let mut older = trial.start(&with(3, &rules))?;
     if point.is_empty() {
         trial.watch(&mut older, |_, timeline| timeline.epochs() > 5)?;
         trial.signal(&mut older, Signal::Stop, "anywhere")?;
@@ -49,8 +50,8 @@ pub(super) fn wakes_beside_its_successor(
     let frozen = trial.watch(&mut older, |running, _| is_frozen(running))?;
     ensure!(frozen, "it never reached {point}:\n{}", older.said());
     // Slow enough that it still runs when the older one wakes up.
-    let slow = format!("source.batch=sleep:{}@*", (asleep.as_millis() / 100).max(10));
-    let mut newer = trial.start(&with(&slow))?;
+    let slow = format!("source.batch=sleep:{}@*", (asleep.as_millis() / 100).max(20));
+    let mut newer = trial.start(&with(2, &slow))?;
     let (epochs, begun) = (trial.timeline.epochs(), Instant::now());
     let runs =
         trial.watch(&mut newer, |_, timeline| timeline.epochs() > epochs + 2 && begun.elapsed() > asleep)?;
