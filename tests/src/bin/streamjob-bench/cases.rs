@@ -51,10 +51,16 @@ pub(crate) enum Case {
     Blackhole100k,
     /// As Prebuilt1m, with results that are counted and dropped.
     Blackhole1m,
-    /// As Json100k, with a checkpoint every half second.
+    /// As Json100k, with no checkpoint but the last.
+    NoCheckpoints100k,
+    /// As Json1m, with no checkpoint but the last.
+    NoCheckpoints1m,
+    /// As Json100k, with as many checkpoints as it can have.
     Checkpoints100k,
-    /// As Json1m, with a checkpoint every half second.
+    /// As Json1m, with as many checkpoints as it can have.
     Checkpoints1m,
+    /// 1,000,000 keys in sequence, and a hundred barriers in three runs.
+    Barriers1m,
     /// 100,000 keys in an open window: killed, and started again.
     Restart100k,
     /// The same with 1,000,000 keys.
@@ -127,7 +133,7 @@ impl fmt::Display for Sample {
 
 impl Case {
     /// All cases, in the order in which a round runs them.
-    pub(crate) const ALL: [Self; 16] = [
+    pub(crate) const ALL: [Self; 19] = [
         Self::Json100k,
         Self::Json1m,
         Self::TwoFilesOneSlot,
@@ -139,8 +145,11 @@ impl Case {
         Self::Prebuilt1m,
         Self::Blackhole100k,
         Self::Blackhole1m,
+        Self::NoCheckpoints100k,
         Self::Checkpoints100k,
+        Self::NoCheckpoints1m,
         Self::Checkpoints1m,
+        Self::Barriers1m,
         Self::Restart100k,
         Self::Restart1m,
         Self::Restart10m,
@@ -160,8 +169,11 @@ impl Case {
             Self::Prebuilt1m => "prebuilt-1m",
             Self::Blackhole100k => "blackhole-100k",
             Self::Blackhole1m => "blackhole-1m",
+            Self::NoCheckpoints100k => "no-checkpoints-100k",
+            Self::NoCheckpoints1m => "no-checkpoints-1m",
             Self::Checkpoints100k => "checkpoints-100k",
             Self::Checkpoints1m => "checkpoints-1m",
+            Self::Barriers1m => "barriers-1m",
             Self::Restart100k => "restart-100k",
             Self::Restart1m => "restart-1m",
             Self::Restart10m => "restart-10m",
@@ -171,11 +183,13 @@ impl Case {
     fn input(self, rows: u64) -> Input {
         let uniform = |keys, files| Uniform { keys, rows, files };
         match self {
-            Self::Json100k | Self::Checkpoints100k => Input::Files(uniform(100_000, 1)),
-            Self::Json1m | Self::Checkpoints1m => Input::Files(uniform(1_000_000, 1)),
+            Self::Json100k | Self::NoCheckpoints100k | Self::Checkpoints100k => {
+                Input::Files(uniform(100_000, 1))
+            }
+            Self::Json1m | Self::NoCheckpoints1m | Self::Checkpoints1m => Input::Files(uniform(1_000_000, 1)),
             Self::TwoFilesOneSlot | Self::TwoFilesTwoSlots => Input::Files(uniform(100_000, 2)),
             Self::Restart100k => Input::Sequence { keys: 100_000 },
-            Self::Sequence1m | Self::Restart1m => Input::Sequence { keys: 1_000_000 },
+            Self::Sequence1m | Self::Barriers1m | Self::Restart1m => Input::Sequence { keys: 1_000_000 },
             Self::Sequence10m | Self::Restart10m => Input::Sequence { keys: 10_000_000 },
             Self::Start => Input::Files(Uniform { keys: 10, rows: 1_000, files: 1 }),
             Self::Prebuilt100k | Self::Blackhole100k => Input::Memory(uniform(100_000, 1)),
@@ -188,22 +202,19 @@ impl Case {
     }
 
     fn sink(self) -> &'static str {
-        match self {
-            Self::Start => "{stdout: {}}",
-            Self::Blackhole100k | Self::Blackhole1m => "{blackhole: {}}",
-            Self::Json100k
-            | Self::Json1m
-            | Self::TwoFilesOneSlot
-            | Self::TwoFilesTwoSlots
-            | Self::Sequence1m
-            | Self::Sequence10m
-            | Self::Checkpoints100k
-            | Self::Checkpoints1m
-            | Self::Restart100k
-            | Self::Restart1m
-            | Self::Restart10m
-            | Self::Prebuilt100k
-            | Self::Prebuilt1m => FILES,
+        if self == Self::Start {
+            return "{stdout: {}}";
+        }
+        let drops = matches!(self, Self::Blackhole100k | Self::Blackhole1m);
+        if drops { "{blackhole: {}}" } else { FILES }
+    }
+
+    /// How many rows the case reads of an input of `rows`; one that is killed reads what it can.
+    fn rows(self, rows: u64) -> u64 {
+        match () {
+            () if self.is_restart() => u64::MAX >> 20,
+            () if self == Self::Barriers1m => rows / 2 * 5,
+            () => rows,
         }
     }
 
@@ -225,11 +236,12 @@ impl Case {
         let manifest = folder.join(format!("{}.yaml", self.name()));
         fs::write(&manifest, self.manifest(bench))?;
         let numbers = self.measure(bench, &manifest)?;
+        let rows = self.rows(bench.rows);
         if self.sink() == FILES && !self.is_restart() {
-            self.input(bench.rows).expected(bench.rows).check(&folder.join("out"))?;
+            self.input(bench.rows).expected(rows).check(&folder.join("out"))?;
         }
         fs::remove_dir_all(&folder)?;
-        Ok(Sample { case: self, rows: bench.rows, numbers })
+        Ok(Sample { case: self, rows, numbers })
     }
 
     fn measure(self, bench: &Bench, manifest: &Path) -> Result<Numbers> {
@@ -239,7 +251,7 @@ impl Case {
         if self.is_restart() {
             return Ok(Numbers::Restart(checkpoints::restart(&bench.streamjob, manifest, self.keys())?));
         }
-        if self == Self::Checkpoints100k || self == Self::Checkpoints1m {
+        if matches!(self, Self::Checkpoints100k | Self::Checkpoints1m | Self::Barriers1m) {
             return Ok(Numbers::Checkpoints(checkpoints::run(&bench.streamjob, manifest)?));
         }
         match self.input(bench.rows) {
@@ -251,26 +263,27 @@ impl Case {
     }
 
     fn is_restart(self) -> bool {
-        self == Self::Restart100k || self == Self::Restart1m || self == Self::Restart10m
+        matches!(self, Self::Restart100k | Self::Restart1m | Self::Restart10m)
     }
 
-    /// Of a case with keys in sequence.
-    fn keys(self) -> u64 {
+    /// How many different keys.
+    pub(crate) fn keys(self) -> u64 {
         match self.input(0) {
             Input::Sequence { keys } => keys,
             Input::Files(uniform) | Input::Memory(uniform) => u64::from(uniform.keys),
         }
     }
 
-    /// From one checkpoint to the next. The job of the table takes one every 5 s; cases about checkpoints take more of
-    /// them, so that there are some in a run of a few seconds.
+    /// From one checkpoint to the next. The table is about one every 5 s. A run lasts a few seconds: so that there are
+    /// some in it they come five times as often, and more often still where they are what is measured.
     fn interval(self) -> &'static str {
         match self {
-            Self::Checkpoints100k | Self::Checkpoints1m => "500ms",
-            Self::Restart100k | Self::Restart1m | Self::Restart10m => "1s",
-            // Whose CPU the cases about checkpoints are compared with.
-            Self::Json100k | Self::Json1m => "10m",
-            Self::TwoFilesOneSlot
+            Self::Checkpoints100k | Self::Barriers1m => "250ms",
+            Self::Checkpoints1m => "500ms",
+            Self::NoCheckpoints100k | Self::NoCheckpoints1m => "10m",
+            Self::Json100k
+            | Self::Json1m
+            | Self::TwoFilesOneSlot
             | Self::TwoFilesTwoSlots
             | Self::Sequence1m
             | Self::Sequence10m
@@ -278,7 +291,10 @@ impl Case {
             | Self::Prebuilt100k
             | Self::Prebuilt1m
             | Self::Blackhole100k
-            | Self::Blackhole1m => "5s",
+            | Self::Blackhole1m
+            | Self::Restart100k
+            | Self::Restart1m
+            | Self::Restart10m => "1s",
         }
     }
 
@@ -288,8 +304,7 @@ impl Case {
         let window = if self.is_restart() { "10h" } else { "10s" };
         let parallelism = self.parallelism();
         let name = self.name();
-        let rows = if self.is_restart() { u64::MAX >> 20 } else { bench.rows };
-        let source = self.input(bench.rows).source(&bench.cache, rows);
+        let source = self.input(bench.rows).source(&bench.cache, self.rows(bench.rows));
         let sink = self.sink();
         format!(
             "apiVersion: streamjob.dev/v1alpha1

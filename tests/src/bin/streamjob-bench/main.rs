@@ -8,6 +8,7 @@
 mod cases;
 mod checkpoints;
 mod expect;
+mod figures;
 mod input;
 mod machine;
 mod prebuilt;
@@ -108,9 +109,10 @@ fn measure(args: &Measure) -> Result<()> {
     }
 
     report::write_json(&args.results, &samples)?;
-    let table = report::table(&samples, args.rows);
+    let whole = args.only.is_empty();
+    let table = report::table(&samples, args.rows, whole)?;
     println!("\n{table}");
-    if args.only.is_empty() {
+    if whole {
         report::replace_table(&args.table, &table)?;
         println!("written to {}", args.table.display());
     }
