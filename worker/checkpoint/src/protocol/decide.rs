@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use super::start::{BeginAt, Refusal, StartRequest};
 use crate::checkpoint::Checkpoint;
-use crate::ids::Generation;
+use crate::ids::{Epoch, Generation};
 use crate::record::{Body, Stored};
 
 /// What a start has read.
@@ -151,11 +151,13 @@ fn check_sink(start: &StartRequest, head: &Stored, ended: bool) -> Result<(), Re
     }
 }
 
-/// Whether the record that a start begins at is the end of an incarnation, or the beginning of all.
+/// Whether the record that a start begins at is the end of an incarnation, or the beginning of all: epoch 0 is committed
+/// before the first row is read.
 fn has_ended(beginning: &Stored) -> bool {
     match &beginning.record.body {
         Body::Final { .. } | Body::Genesis { base: None } => true,
-        Body::Genesis { base: Some(_) } | Body::Claim { .. } | Body::Epoch { .. } | Body::Deleted => false,
+        Body::Epoch { checkpoint } => checkpoint.epoch == Epoch(0),
+        Body::Genesis { base: Some(_) } | Body::Claim { .. } | Body::Deleted => false,
     }
 }
 

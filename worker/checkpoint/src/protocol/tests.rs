@@ -174,6 +174,19 @@ async fn every_refusal_names_what_and_the_remedy() {
 }
 
 #[tokio::test]
+async fn a_job_that_has_put_nothing_out_may_put_it_elsewhere() {
+    let log = log();
+    let mut permit = begin(&log, request(1)).await.permit;
+    log.commit(&mut permit, Commit::Epoch(epoch(0, false))).await.expect("it leads");
+    let sink = [("results".to_owned(), "/elsewhere".to_owned())].into();
+
+    let begun = begin(&log, StartRequest { sink, ..request(2) }).await;
+
+    assert_eq!(begun.lineage, Lineage(1));
+    assert_eq!(begun.permit.head().record.sink["results"], "/elsewhere");
+}
+
+#[tokio::test]
 async fn a_lost_log_is_not_taken_for_an_empty_one() {
     let log = log();
     let created = log.store().create("data/1-1/1-0-x.state.arrow", "state".into()).await;
