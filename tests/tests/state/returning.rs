@@ -1,7 +1,7 @@
 //! Going back to checkpoints and savepoints, and beginning anew.
 //!
 //! Owns: that what comes after the point that was gone back to is exactly what is missing before it.
-//! Never: kills a process.
+//! Never: kills a job at a random instant.
 
 use std::fs;
 #[cfg(feature = "faults")]
@@ -107,28 +107,77 @@ fn a_manifest_whose_state_does_not_fit_is_refused_naming_field_old_and_new() -> 
 
 #[cfg(feature = "faults")]
 #[test]
-fn a_fresh_start_gives_up_output_that_was_not_published_too() -> Result<()> {
+fn a_fresh_start_completes_the_output_of_the_life_that_it_ends() -> Result<()> {
+    for killed_once_more in [false, true] {
+        let folder = JobFolder::new(&manifest())?;
+        let listed = killed_before_it_published(&folder)?;
+        assert!(!listed.exists());
+
+        let mut words = &["--fresh", "--discard-state"][..];
+        if killed_once_more {
+            kill_at(&folder, "publish.rename.before=kill@1", words)?;
+            words = &[];
+        }
+        let fresh = folder.run(words)?;
+        let complete = listed.exists();
+        let before = visits(folder.rows("out")?)?;
+        // Either of what the refusal advises.
+        let url = if killed_once_more { "new" } else { "out" };
+        if killed_once_more {
+            folder.write("job.yaml", manifest().replace("url: out", "url: new"))?;
+        } else {
+            fs::rename(folder.path().join("out"), folder.path().join("old"))?;
+        }
+        let again = folder.run(&[])?;
+
+        // The new life may not put its files beside those of the old one.
+        let said = stderr(&fresh);
+        assert_eq!(fresh.status.code(), Some(1), "{said}");
+        let refused = "which this run did not write: empty the folder or choose another `url`";
+        assert!(said.contains(refused), "{said}");
+        assert!(complete, "the last epoch is not complete: {said}");
+        assert!(again.status.success(), "{}", stderr(&again));
+        let all = visits(folder.rows(url)?)?;
+        assert_eq!(all.values().sum::<i64>(), i64::try_from(super::ROWS)?);
+        assert!(before.iter().all(|(window, count)| all[window] == *count), "the old life put out the same");
+    }
+    Ok(())
+}
+
+#[cfg(feature = "faults")]
+#[test]
+fn a_fresh_start_gives_up_output_whose_folder_was_emptied() -> Result<()> {
     let folder = JobFolder::new(&manifest())?;
-    let killed = Command::new(streamjob())
-        .args(["run", "job.yaml"])
-        .current_dir(folder.path())
-        .env("STREAMJOB_FAIL_POINT", "publish.rename.before=kill@3")
-        .output()?;
-    assert!(killed.status.code().is_none(), "killed by a signal: {}", stderr(&killed));
+    killed_before_it_published(&folder)?;
     fs::remove_dir_all(folder.path().join("out"))?;
 
     let fresh = folder.run(&["--fresh", "--discard-state"])?;
     let again = folder.run(&[])?;
 
-    assert!(fresh.status.success(), "{}", stderr(&fresh));
-    assert!(
-        stderr(&fresh).contains("output of the state that was given up is not published"),
-        "{}",
-        stderr(&fresh)
-    );
+    let said = stderr(&fresh);
+    assert!(fresh.status.success(), "{said}");
+    assert!(said.contains("is given up with its state"), "{said}");
     assert!(again.status.success(), "{}", stderr(&again));
     let total: i64 = visits(folder.rows("out")?)?.values().sum();
     assert_eq!(total, i64::try_from(super::ROWS)?);
+    Ok(())
+}
+
+/// Kills the job between the commit of an epoch and the publication of its output; where the list of its files would be.
+#[cfg(feature = "faults")]
+fn killed_before_it_published(folder: &JobFolder) -> Result<std::path::PathBuf> {
+    kill_at(folder, "publish.rename.before=kill@3", &[])?;
+    let last = newest(folder).expect("a checkpoint");
+    Ok(folder.path().join("out").join(format!("_epoch-{last}.json")))
+}
+
+/// Runs the job until it is killed at a fail point.
+#[cfg(feature = "faults")]
+fn kill_at(folder: &JobFolder, fail_point: &str, words: &[&str]) -> Result<()> {
+    let mut command = Command::new(streamjob());
+    command.args(["run", "job.yaml"]).args(words).current_dir(folder.path());
+    let killed = command.env("STREAMJOB_FAIL_POINT", fail_point).output()?;
+    assert!(killed.status.code().is_none(), "killed by a signal: {}", stderr(&killed));
     Ok(())
 }
 

@@ -19,6 +19,7 @@ use tokio::runtime::{Builder, Runtime};
 use uuid::Uuid;
 
 use super::coordinator::{self, CoordinatorSetup};
+use super::earlier::publish_earlier;
 use super::messages::Publication;
 use super::process::WorkerProcess;
 use super::transport::link;
@@ -179,6 +180,7 @@ pub fn start(
     };
     let beginning = beginning(&request.begin, &begun, clock.now_ms());
     let mut permit = begun.permit;
+    let inherited = begun.inherited.and_then(|stored| ours(state, plan, &stored, &mut permit));
     let spec_hash = Hash::of(plan.spec_text.as_bytes());
     let resumed = begun.checkpoint.as_ref().map(|checkpoint| checkpoint.epoch);
     let checkpoint = match begun.checkpoint {
@@ -192,8 +194,6 @@ pub fn start(
         }
     };
     let lineage = begun.lineage;
-    let inherited = begun.inherited.and_then(|stored| publication(&stored));
-    let inherited = inherited.filter(|publication| is_ours(publication, lineage, &mut permit));
     Ok(Started::Begun(Box::new(Begun { permit, lineage, checkpoint, inherited, resumed, beginning })))
 }
 
@@ -224,20 +224,15 @@ fn commit_start(state: &State, permit: &mut CommitPermit, first: Box<Checkpoint>
     }
 }
 
-fn publication(stored: &Stored) -> Option<Publication> {
-    let record = &stored.record;
-    record.checkpoint().map(|checkpoint| Publication::of(record.lineage, checkpoint))
-}
-
-/// Whether output is of this life of the state. What an earlier one left is given up with its state: its files would
-/// be in the way of ours, whose folder holds nobody else's.
-fn is_ours(publication: &Publication, lineage: Lineage, permit: &mut CommitPermit) -> bool {
-    if publication.lineage == lineage {
-        return true;
+/// Output that the worker publishes before anything else. That of an earlier life of the state is no business of this one.
+fn ours(state: &State, plan: &Plan, left: &Stored, permit: &mut CommitPermit) -> Option<Publication> {
+    let output = Publication::of(left.record.lineage, left.record.checkpoint()?);
+    if output.lineage == permit.lineage() {
+        return Some(output);
     }
-    permit.published(publication.lineage, publication.epoch);
-    tracing::info!(epoch = %publication.epoch, "output of the state that was given up is not published");
-    false
+    publish_earlier(state, plan, (&left.record, &permit.head().record));
+    permit.published(output.lineage, output.epoch);
+    None
 }
 
 /// Whose state a job on this machine has.

@@ -5,6 +5,7 @@
 
 pub mod control;
 pub mod coordinator;
+mod earlier;
 mod job;
 pub mod messages;
 mod process;

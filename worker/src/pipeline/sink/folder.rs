@@ -63,6 +63,12 @@ pub fn claim_folder(folder: &Path, run: &str) -> Result<(), SinkError> {
     try_writing(folder, run)
 }
 
+/// Whether a folder, which may not be there, has output of this run, finished or not.
+pub fn holds_output_of(folder: &Path, run: &str) -> bool {
+    let is_its = |path: &Path| matches!(owner(path, run), Owner::Ours | Owner::OursUnfinished);
+    fs::read_dir(folder).is_ok_and(|entries| entries.flatten().any(|entry| is_its(&entry.path())))
+}
+
 /// The newest output in a folder, whoever's.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct NewestOutput {

@@ -20,7 +20,7 @@ use crate::pipeline::encode::Encoder;
 pub use dead_letter::{DeadLetter, dead_letter_rows, dead_letter_schema};
 pub use error::SinkError;
 pub use files::{FilePublisher, Folder, Publication};
-pub use folder::{NewestOutput, claim_folder, write_epoch_manifest};
+pub use folder::{NewestOutput, claim_folder, holds_output_of, write_epoch_manifest};
 pub use outbox::{Chunk, Outbox, OutboxSink};
 use stdout::LinesSink;
 pub use target::Target;

@@ -8,7 +8,7 @@ mod counts;
 mod gap;
 mod intake;
 mod outlets;
-mod publish;
+pub(super) mod publish;
 mod slot;
 mod threads;
 pub(super) mod wiring;
@@ -131,7 +131,7 @@ impl Worker<'_> {
                 self.threads.upload(Work::Committed(epoch));
                 self.threads.tell_slots(|| Command::Committed { behind: behind.clone() });
             }
-            ToWorker::Publish(publication) => self.publish(publication, true),
+            ToWorker::Publish(output) => self.publish(output, true),
             ToWorker::Abandon { epoch } => self.threads.give_up(epoch),
             ToWorker::Exit => return false,
             ToWorker::Start { .. } => unreachable!("a worker starts once: a bug of the coordinator"),
@@ -139,9 +139,8 @@ impl Worker<'_> {
         true
     }
 
-    fn publish(&self, publication: super::messages::Publication, own: bool) {
-        let super::messages::Publication { lineage, epoch, outbox, objects } = publication;
-        self.threads.publish(Publish { lineage, epoch, outbox, objects, own });
+    fn publish(&self, output: super::messages::Publication, own: bool) {
+        self.threads.publish(Publish { output, own });
     }
 
     fn on_event(&mut self, event: Event) -> Result<(), RunError> {

@@ -7,28 +7,23 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use crossbeam_channel::Receiver;
-use streamjob_checkpoint::checkpoint::{Object, OutboxObject};
+use streamjob_checkpoint::checkpoint::Object;
 use streamjob_checkpoint::ids::{Epoch, Lineage};
 use streamjob_checkpoint::outbox::read_outbox;
 use streamjob_checkpoint::store::StateStore;
 use tokio::runtime::Handle;
 
 use super::super::RunError;
+use super::super::messages::Publication;
 use crate::durability::outbox::OutboxBudget;
 use crate::metrics::JobMetrics;
-use crate::pipeline::sink::{FilePublisher, Publication, PublishedFile, SinkError, Target};
+use crate::pipeline::sink::{self, FilePublisher, PublishedFile, SinkError, Target};
 
 /// An epoch that is committed.
 #[derive(Debug)]
 pub(super) struct Publish {
-    /// Whose.
-    pub lineage: Lineage,
-    /// Which.
-    pub epoch: Epoch,
-    /// What is in its objects.
-    pub outbox: Vec<OutboxObject>,
-    /// Its objects.
-    pub objects: Vec<Object>,
+    /// Its output.
+    pub output: Publication,
     /// Whether this process put it into the outbox, so that the budget has it.
     pub own: bool,
 }
@@ -38,39 +33,52 @@ pub(super) type Published = Result<(Lineage, Epoch, Vec<(Target, PublishedFile)>
 
 /// Publishes, on a thread of its own.
 pub(super) struct PublishThread {
-    pub(super) store: StateStore,
-    pub(super) files: FilePublisher,
+    pub(super) publisher: Publisher,
     pub(super) budget: Arc<OutboxBudget>,
     pub(super) metrics: Arc<JobMetrics>,
-    pub(super) runtime: Handle,
 }
 
 impl PublishThread {
     /// Runs until the senders of `epochs` are gone.
     pub(super) fn run(self, epochs: &Receiver<Publish>, mut say: impl FnMut(Published)) {
-        while let Ok(publish) = epochs.recv() {
-            let (lineage, epoch) = (publish.lineage, publish.epoch);
-            say(self.publish(&publish).map(|files| (lineage, epoch, files)));
+        while let Ok(Publish { output, own }) = epochs.recv() {
+            let files = self.publisher.publish(&output);
+            if own && files.is_ok() {
+                let parts = output.outbox.iter().flat_map(|outbox| &outbox.parts);
+                self.budget.release(parts.map(|part| part.bytes).sum());
+                self.metrics.unpublished_bytes.store(self.budget.unpublished(), Relaxed);
+            }
+            say(files.map(|files| (output.lineage, output.epoch, files)));
         }
     }
+}
 
-    fn publish(&self, publish: &Publish) -> Result<Vec<(Target, PublishedFile)>, RunError> {
-        let mut publication = self.files.begin(publish.lineage.to_string(), publish.epoch.0);
-        for outbox in &publish.outbox {
-            let object = publish.objects.iter().find(|object| object.name == outbox.object);
+/// Reads outboxes back and writes what is in them to their targets.
+pub(in crate::runtime) struct Publisher {
+    /// Where outboxes are.
+    pub store: StateStore,
+    /// Where their rows go.
+    pub files: FilePublisher,
+    /// What the store's calls run on.
+    pub runtime: Handle,
+}
+
+impl Publisher {
+    /// Makes the output of an epoch appear. Once more, it changes nothing.
+    pub(in crate::runtime) fn publish(
+        &self,
+        output: &Publication,
+    ) -> Result<Vec<(Target, PublishedFile)>, RunError> {
+        let mut publication = self.files.begin(output.lineage.to_string(), output.epoch.0);
+        for outbox in &output.outbox {
+            let object = output.objects.iter().find(|object| object.name == outbox.object);
             let object = object.expect("a validated checkpoint names the objects of its outbox");
             self.runtime.block_on(self.copy(object, &mut publication))?;
         }
-        let files = publication.finish()?;
-        if publish.own {
-            let bytes = publish.outbox.iter().flat_map(|outbox| &outbox.parts).map(|part| part.bytes).sum();
-            self.budget.release(bytes);
-            self.metrics.unpublished_bytes.store(self.budget.unpublished(), Relaxed);
-        }
-        Ok(files)
+        Ok(publication.finish()?)
     }
 
-    async fn copy(&self, object: &Object, publication: &mut Publication<'_>) -> Result<(), RunError> {
+    async fn copy(&self, object: &Object, publication: &mut sink::Publication<'_>) -> Result<(), RunError> {
         let read = |error| RunError::Outbox { source: Box::new(error) };
         let mut outbox = read_outbox(&self.store, object).await.map_err(read)?;
         while let Some(chunk) = outbox.next().await.map_err(read)? {

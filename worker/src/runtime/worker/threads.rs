@@ -15,7 +15,7 @@ use streamjob_checkpoint::transition::{SlotStart, assign};
 use uuid::Uuid;
 
 use super::super::RunError;
-use super::publish::{Publish, PublishThread, Published};
+use super::publish::{Publish, PublishThread, Published, Publisher};
 use super::slot::{Command, Slot, SlotEvent, SlotHandle};
 use super::wiring::{self, Ends, folders, window_spec};
 use super::{Start, WorkerSetup};
@@ -187,13 +187,13 @@ impl Threads {
     }
 
     fn start_publisher(&mut self, setup: &WorkerSetup, channels: &Channels) -> Result<(), RunError> {
-        let publisher = PublishThread {
+        let publisher = Publisher {
             store: setup.store.clone(),
             files: FilePublisher::new(folders(&setup.plan), Uuid::new_v4().simple().to_string()),
-            budget: Arc::clone(&channels.budget),
-            metrics: Arc::clone(&setup.metrics),
             runtime: setup.runtime.clone(),
         };
+        let (budget, metrics) = (Arc::clone(&channels.budget), Arc::clone(&setup.metrics));
+        let publisher = PublishThread { publisher, budget, metrics };
         let (epochs, events) = (channels.publish.1.clone(), channels.events.clone());
         self.launch("publisher", channels.events.clone(), move || {
             publisher.run(&epochs, |published| tell(&events, Event::Published(published)));
