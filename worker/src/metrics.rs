@@ -4,10 +4,12 @@
 //! Never: formats, logs or aggregates; readers do that in their own time.
 
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crossbeam_utils::CachePadded;
+use streamjob_checkpoint::retry::Failures;
+use streamjob_checkpoint::store::StateStore;
 
 /// Marks a partition without an end in [`PartitionMetrics::bytes_total`].
 pub const ENDLESS: u64 = u64::MAX;
@@ -29,6 +31,8 @@ pub struct JobMetrics {
     pub unpublished_bytes: AtomicU64,
     /// What is known of checkpoints.
     pub checkpoints: CheckpointMetrics,
+    /// Calls of the store and of the output that have failed and are tried again.
+    pub failures: Arc<Failures>,
     phase: AtomicU8,
 }
 
@@ -193,8 +197,14 @@ impl JobMetrics {
             first_rows_nanos: AtomicU64::new(0),
             unpublished_bytes: AtomicU64::new(0),
             checkpoints: CheckpointMetrics::default(),
+            failures: Arc::default(),
             phase: AtomicU8::new(Phase::Starting as u8),
         }
+    }
+
+    /// The same with what this store and those who share its tries count.
+    pub fn with_failures_of(self, store: &StateStore) -> Self {
+        Self { failures: Arc::clone(store.retries().failures()), ..self }
     }
 
     /// Where the job stands.

@@ -222,9 +222,55 @@ fn on_a_full_disk_it_says_so_and_with_space_again_nothing_is_missing() -> Result
     let ended = trial.ended(&mut running)?;
 
     assert!(said.contains("no space left"), "{said}");
-    println!("a full disk: still running {was_running}, then {}", ended.shown());
-    let found = if ended.code == Some(0) { trial.check()? } else { trial.finish(2)? };
+    assert!(was_running, "{}", ended.said);
+    assert_eq!(ended.code, Some(0), "it goes on by itself: {}", ended.said);
+    let found = trial.check()?;
     trial.assert_right(&found, "a disk that was full for a while");
+    Ok(())
+}
+
+#[test]
+fn on_a_full_disk_a_start_waits_and_says_what_for() -> Result<()> {
+    let _alone = alone();
+    let mut trial = Trial::new(zombies::setup(seed("a full disk at the start")))?;
+    let Some(disk) = SmallDisk::mount(&trial.path().join(".streamjob"), "size=100k")? else { return Ok(()) };
+    let ballast = trial.path().join(".streamjob/ballast");
+    // What cannot be written is what shall be missing.
+    drop(fs::write(&ballast, vec![0; 200_000]));
+    let mut running = trial.start(&Start::plain(2))?;
+    let said = running.wait_for_line("no space left", Duration::from_secs(30))?;
+    std::thread::sleep(Duration::from_millis(500));
+    let was_running = !running.has_ended()?;
+    disk.again("size=200m")?;
+    trial.watch(&mut running, |_, _| false)?;
+    let ended = trial.ended(&mut running)?;
+
+    assert!(said.contains("it is tried again") && said.contains("probe/"), "{said}");
+    assert!(was_running, "{}", ended.said);
+    assert_eq!(ended.code, Some(0), "{}", ended.said);
+    let found = trial.check()?;
+    trial.assert_right(&found, "a disk that was full at the start");
+    Ok(())
+}
+
+#[test]
+fn output_that_finds_no_space_waits_and_is_there_once_when_there_is_some() -> Result<()> {
+    let _alone = alone();
+    let mut trial = Trial::new(zombies::setup(seed("no space for output")))?;
+    let Some(disk) = SmallDisk::mount(&trial.path().join("out"), "size=200k")? else { return Ok(()) };
+    let mut running = trial.start(&Start::with(2, SLOW))?;
+    let said = running.wait_for_line("it is tried again", Duration::from_secs(60))?;
+    std::thread::sleep(Duration::from_millis(500));
+    let was_running = !running.has_ended()?;
+    disk.again("size=200m")?;
+    trial.watch(&mut running, |_, _| false)?;
+    let ended = trial.ended(&mut running)?;
+
+    assert!(said.contains("No space left on device") && said.contains("/out/"), "{said}");
+    assert!(was_running, "{}", ended.said);
+    assert_eq!(ended.code, Some(0), "{}", ended.said);
+    let found = trial.check()?;
+    trial.assert_right(&found, "output that waited for space");
     Ok(())
 }
 

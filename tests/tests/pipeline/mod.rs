@@ -6,5 +6,6 @@
 mod conformance;
 mod exchange;
 mod failing_store;
+mod outbox;
 mod records;
 mod stop;

@@ -4,6 +4,7 @@
 //! Never: accepts a message that does not say where and what to do.
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::process::{Command, Output};
 
 use anyhow::{Context, Result};
@@ -184,7 +185,7 @@ impl Drop for SmallDisk {
 }
 
 #[test]
-fn a_full_disk_stops_the_job_by_name_and_shows_no_partial_file() -> Result<()> {
+fn a_full_disk_is_named_and_shows_no_partial_file_while_the_job_waits() -> Result<()> {
     let job = JobFolder::new(&manifest("in.jsonl", FAIL))?;
     let Some(disk) = SmallDisk::mount(job.path().join("out"))? else {
         eprintln!("not run: mounting a small disk needs root");
@@ -196,13 +197,18 @@ fn a_full_disk_stops_the_job_by_name_and_shows_no_partial_file() -> Result<()> {
     }
     job.write("in.jsonl", input)?;
 
-    let output = job.run(&[])?;
+    let mut running = job.start(&[])?;
+    let errors = BufReader::new(running.stderr.take().context("standard error is piped")?);
+    let full = |line: &String| line.to_lowercase().contains("no space");
+    let said = errors.lines().map_while(std::io::Result::ok).find(full);
 
-    let said = said(&output);
-    assert_eq!(output.status.code(), Some(1), "{said}");
-    assert!(said.contains("out") && said.to_lowercase().contains("space"), "{said}");
+    let said = said.context("it says that there is no space")?;
+    assert!(said.contains("/out/") && said.contains("it is tried again"), "{said}");
+    assert!(running.try_wait()?.is_none(), "it waits for space");
     let shown: Vec<Value> = job.rows("out")?;
     assert_eq!(shown.len(), 0);
+    running.kill()?;
+    running.wait()?;
     drop(disk);
     Ok(())
 }

@@ -21,6 +21,7 @@ use truth::Truth;
 use turns::Turns;
 
 mod process;
+mod store;
 mod truth;
 mod turns;
 
@@ -67,6 +68,7 @@ impl Machine {
         let turns = Turns::new(inner, random.u64(..));
         let faulty = Arc::new(FaultyStore::new(Arc::new(turns), random.u64(..), random.u32(20..150)));
         let store = StateStore::new(faulty.clone(), "job".into(), "the faulty store".into());
+        let store = store.paced_by(Arc::new(TurnPacer::default()));
         Self { faulty, store, process: None, stalled_until: 0 }
     }
 
@@ -145,7 +147,7 @@ impl Run {
         };
         assert_eq!(self.wait(last.run()), Ended::Final, "a start on a healed store ends as it was asked to");
         let store = self.machines[0].store.clone();
-        let log = Log::new(store.clone(), Arc::new(TurnPacer));
+        let log = Log::new(store.clone());
         let truth = self.truth.borrow();
         self.wait(truth.check(&log, &store));
     }

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use arrow::array::{ArrayRef, AsArray as _, Int64Array};
@@ -20,11 +21,12 @@ use streamjob_checkpoint::checkpoint::{
     PartitionStatus, Share, SlotReport, SourcePosition, WorkerReport,
 };
 use streamjob_checkpoint::ids::{Epoch, Groups, Hash, Lineage, WriterId};
-use streamjob_checkpoint::log::{CommitError, Log, Pacer};
+use streamjob_checkpoint::log::{CommitError, Log};
 use streamjob_checkpoint::outbox::{OutboxWriter, read_outbox};
 use streamjob_checkpoint::protocol::{BeginAt, Begun, Commit, CommitPermit, Refusal, Start, StartRequest};
 use streamjob_checkpoint::record::{Body, Owner, Stored};
 use streamjob_checkpoint::retention::{Retention, RetentionError, Sweep};
+use streamjob_checkpoint::retry::Pacer;
 use streamjob_checkpoint::store::StateStore;
 use streamjob_checkpoint::transition::next_checkpoint;
 
@@ -34,14 +36,19 @@ use super::turns::Turn;
 /// How many epochs a window lives: then its blocks are needed no more.
 const EPOCHS_OF_A_WINDOW: u64 = 3;
 
-/// Time goes by in turns.
-#[derive(Debug)]
-pub(super) struct TurnPacer;
+/// Time goes by in pauses, each of which lets others go first.
+#[derive(Debug, Default)]
+pub(super) struct TurnPacer(AtomicU64);
 
 #[async_trait]
 impl Pacer for TurnPacer {
-    async fn pause(&self, _: Duration) {
+    async fn pause(&self, about: Duration) {
+        self.0.fetch_add(about.as_millis() as u64, Relaxed);
         Turn::default().await;
+    }
+
+    fn elapsed(&self) -> Duration {
+        Duration::from_millis(self.0.load(Relaxed))
     }
 
     fn now_ms(&self) -> i64 {
@@ -82,7 +89,7 @@ struct Leader {
 impl Process {
     /// Runs to its end.
     pub(super) async fn run(mut self) -> Ended {
-        let log = Log::new(self.store.clone(), Arc::new(TurnPacer));
+        let log = Log::new(self.store.clone());
         match self.lead(&log).await {
             Ok(()) => Ended::Final,
             Err(ended) => {
@@ -219,9 +226,10 @@ impl Process {
         let new = NewBlock { kind: BlockKind::Delta, groups: Groups::ALL, input_rows: count };
         let block = writer.write_block(new, std::iter::once(batch)).await.ok()??;
         let state = writer.finish().await.ok()??;
-        let mut writer = OutboxWriter::new(self.store.writer(outbox), about).expect("the head is encoded");
-        writer.write(0, "results", count, text_of(&rows)).await.ok()?;
-        let (object, outbox) = writer.finish().await.ok()??;
+        let mut writer = OutboxWriter::new(outbox.to_owned(), about).expect("the head is encoded");
+        writer.write(0, "results", count, text_of(&rows)).expect("rows are encoded");
+        let sealed = writer.seal().expect("rows are encoded").expect("there are rows");
+        let (object, outbox) = sealed.store(&self.store).await.ok()?;
         let already = before.slices.iter().find(|slice| slice.end_ms == end_ms);
         let already: u64 = already.iter().flat_map(|slice| &slice.shares).map(|share| share.input_rows).sum();
         let share = Share { groups: Groups::ALL, input_rows: already + count, emitted: Emitted::Nothing };

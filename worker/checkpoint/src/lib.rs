@@ -15,6 +15,7 @@ pub mod planted;
 pub mod protocol;
 pub mod record;
 pub mod retention;
+pub mod retry;
 pub mod savepoint;
 pub mod store;
 pub mod transition;

@@ -118,11 +118,12 @@ async fn write_states(store: &StateStore) -> (Vec<Block>, Object) {
 
 async fn write_outbox(store: &StateStore) -> (OutboxObject, Object) {
     let name = outbox_name(GENERATION, Epoch(7), 0, Uuid::from_u128(2));
-    let mut writer = OutboxWriter::new(store.writer(&name), &about()).expect("it can be begun");
+    let mut writer = OutboxWriter::new(name, &about()).expect("it can be begun");
     for chunk in chunks() {
-        writer.write(chunk.slot, &chunk.target, chunk.rows, chunk.value).await.expect("it can be written");
+        writer.write(chunk.slot, &chunk.target, chunk.rows, chunk.value).expect("it can be written");
     }
-    let (object, outbox) = writer.finish().await.expect("it can be finished").expect("it has rows");
+    let sealed = writer.seal().expect("it can be ended").expect("it has rows");
+    let (object, outbox) = sealed.store(store).await.expect("it can be stored");
     (outbox, object)
 }
 

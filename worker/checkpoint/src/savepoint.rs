@@ -14,7 +14,8 @@ use crate::checkpoint::{Checkpoint, Object};
 use crate::ids::{Generation, Hash, Lineage, Seq};
 use crate::outbox::check_whole;
 use crate::record::{Owner, Record, Version, unwrapped, wrapped};
-use crate::store::{Created, StateStore, StoreError};
+use crate::retry::Passing;
+use crate::store::{PIECE_BYTES, StateStore, StoreError};
 
 #[cfg(test)]
 mod tests;
@@ -108,12 +109,27 @@ pub enum SavepointError {
     },
 }
 
+impl Passing for SavepointError {
+    fn may_pass(&self) -> bool {
+        match self {
+            Self::Store(error) | Self::Object(BundleError::Store(error)) => error.may_pass(),
+            Self::Object(
+                BundleError::Damaged { .. } | BundleError::TooNew { .. } | BundleError::Encode { .. },
+            )
+            | Self::Exists { .. }
+            | Self::Incomplete { .. }
+            | Self::Damaged { .. }
+            | Self::TooNew { .. }
+            | Self::BadId { .. }
+            | Self::NoCheckpoint { .. } => false,
+        }
+    }
+}
+
 /// The folder of all savepoints of a state.
 const FOLDER: &str = "savepoints";
 /// What makes a folder of objects a savepoint.
 const FILE: &str = "savepoint.json";
-/// What is copied at once.
-const PIECE_BYTES: u64 = 8 * 1024 * 1024;
 
 /// Copies the checkpoint of a record whose outbox is published to `savepoints/<id>/` of its state, and gives that
 /// folder as messages show it. Taken again with the same id, it goes on where it broke off; a complete one of this
@@ -148,11 +164,8 @@ pub async fn take(
         checkpoint,
     };
     let text = serde_json::to_string(&savepoint).expect("a savepoint has only keys that are strings");
-    match own.create(FILE, Bytes::from(wrapped(FORMAT, "savepoint", &text))).await {
-        Created::Created | Created::Exists => {}
-        Created::Unknown(error) => return Err(error.into()),
-    }
-    // Whoever was quicker, and whatever became of an unknown answer before: what is there counts.
+    own.ensure(FILE, Bytes::from(wrapped(FORMAT, "savepoint", &text))).await?;
+    // Whoever was quicker, and whatever became of an answer that was lost: what is there counts.
     open(&own).await?;
     Ok(location)
 }
@@ -234,6 +247,16 @@ pub async fn list(state: &StateStore) -> Result<Vec<Found>, StoreError> {
 
 /// Copies an object, checking it on the way. One that was copied before is only checked.
 async fn copy(
+    from: &StateStore,
+    object: &Object,
+    into: &StateStore,
+    name: &str,
+) -> Result<(), SavepointError> {
+    // A part of a long object is not written again; all of the object is.
+    into.retries().run(into.patience(), || copy_once(from, object, into, name)).await
+}
+
+async fn copy_once(
     from: &StateStore,
     object: &Object,
     into: &StateStore,

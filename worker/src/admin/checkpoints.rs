@@ -23,6 +23,10 @@ pub(super) fn encode(metrics: &JobMetrics, encoder: &mut DescriptorEncoder<'_>) 
     gauge(encoder, ("streamjob_checkpoint_unresolved", help), &unresolved)?;
     let help = "Output that waits to be published";
     gauge(encoder, ("streamjob_unpublished_bytes", help), &metrics.unpublished_bytes.load(Relaxed))?;
+    let help = "Calls of the store or the output that had failed and were tried again";
+    counter(encoder, ("streamjob_retries", help), metrics.failures.retries.load(Relaxed))?;
+    let help = "Calls that have failed and wait for their next try; above 0 for long, something is away";
+    gauge(encoder, ("streamjob_retries_waiting", help), &metrics.failures.waiting.load(Relaxed))?;
     let Some(last) = checkpoints.last() else { return Ok(()) };
     gauge(encoder, ("streamjob_checkpoint_epoch", "Number of the last checkpoint"), &last.epoch)?;
     let age = last.committed_at.elapsed().as_secs_f64();

@@ -28,6 +28,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use serde::Serialize;
+use streamjob_checkpoint::retry::with_causes;
 
 use args::{Args, Command};
 use signals::Signal;
@@ -102,7 +103,7 @@ fn print(out: &mut impl Write, json: bool, machines: &impl Serialize, people: &i
 fn ended(done: Result<Exit, StateError>, err: &mut impl Write) -> Exit {
     match done {
         Ok(exit) => exit,
-        Err(error) => match writeln!(err, "{}", run::with_causes(&error)) {
+        Err(error) => match writeln!(err, "{}", with_causes(&error)) {
             Ok(()) => error.exit(),
             Err(_closed) => Exit::Failed,
         },

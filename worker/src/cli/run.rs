@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use streamjob_checkpoint::log::LogError;
 use streamjob_checkpoint::protocol::Refusal;
+use streamjob_checkpoint::retry::with_causes;
 use streamjob_plan::{Plan, SinkKind};
 use thiserror::Error;
 use tracing::{error, info};
@@ -79,21 +80,6 @@ impl Failure {
     }
 }
 
-/// An error and what it comes from, in one line.
-pub(super) fn with_causes(failure: &dyn std::error::Error) -> String {
-    let mut text = failure.to_string();
-    let mut cause = failure.source();
-    while let Some(error) = cause {
-        let more = error.to_string();
-        // A transparent error says what its cause says.
-        if !text.ends_with(&more) {
-            text = format!("{text}: {more}");
-        }
-        cause = error.source();
-    }
-    text
-}
-
 fn run_plan(plan: Plan, args: &RunArgs, screen: Screen) -> Result<Exit, Failure> {
     let started = Instant::now();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
@@ -113,7 +99,8 @@ fn run_plan(plan: Plan, args: &RunArgs, screen: Screen) -> Result<Exit, Failure>
         }
     };
     info!(job = plan.job, "{}", begun.beginning);
-    let metrics = Arc::new(JobMetrics::new(&plan.job, plan.parallelism, begun.partition_names()));
+    let metrics = JobMetrics::new(&plan.job, plan.parallelism, begun.partition_names());
+    let metrics = Arc::new(metrics.with_failures_of(&state.store));
     let stop = StopFlag::default();
     let signals = Signals::watch({
         let stop = stop.clone();

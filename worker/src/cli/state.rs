@@ -6,13 +6,12 @@
 use std::future::Future;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use streamjob_checkpoint::bundle::BundleError;
 use streamjob_checkpoint::checkpoint::Checkpoint;
 use streamjob_checkpoint::ids::Epoch;
-use streamjob_checkpoint::log::{Log, LogError, TokioPacer};
+use streamjob_checkpoint::log::{Log, LogError};
 use streamjob_checkpoint::record::{Record, Stored};
 use streamjob_checkpoint::savepoint::{self, Savepoint, SavepointError};
 use streamjob_checkpoint::store::{StateStore, StoreError};
@@ -174,7 +173,7 @@ impl JobState {
             Err(error) if error.is_missing() => return Err(StateError::no_state(&plan)),
             Err(error) => return Err(error.into()),
         };
-        let log = Log::new(store.clone(), Arc::new(TokioPacer));
+        let log = Log::new(store.clone());
         Ok(Self { plan, store, log, runtime })
     }
 

@@ -13,7 +13,7 @@ use arrow::datatypes::{DataType, Field};
 use streamjob_checkpoint::bundle::{About, NewBlock, StateWriter, state_batch, state_name, state_schema};
 use streamjob_checkpoint::checkpoint::*;
 use streamjob_checkpoint::ids::*;
-use streamjob_checkpoint::log::{Log, TokioPacer};
+use streamjob_checkpoint::log::Log;
 use streamjob_checkpoint::protocol::{BeginAt, Commit, Start, StartRequest};
 use streamjob_checkpoint::savepoint as copies;
 use streamjob_checkpoint::store::StateStore;
@@ -85,7 +85,7 @@ impl Job {
     }
 
     fn begin(&self, arguments: &[&str]) -> Result<BeginAt, String> {
-        begin_at(&self.run_args(arguments), &self.plan).map_err(|error| run::with_causes(&error))
+        begin_at(&self.run_args(arguments), &self.plan).map_err(|error| with_causes(&error))
     }
 
     fn run_args(&self, arguments: &[&str]) -> RunArgs {
@@ -144,7 +144,7 @@ fn collect(folder: &Path, found: &mut BTreeMap<PathBuf, Vec<u8>>) {
 
 /// Epoch 0, then epoch 1 with a window; the name of its object.
 async fn write(store: &StateStore, plan: &Plan) -> String {
-    let log = Log::new(store.clone(), Arc::new(TokioPacer));
+    let log = Log::new(store.clone());
     let begun = match log.begin(&start(plan)).await.expect("a new log") {
         Start::Begun(begun) => *begun,
         Start::Finished(_) => unreachable!("nothing has run"),

@@ -7,11 +7,11 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use serde::Serialize;
+use streamjob_checkpoint::retry::with_causes;
 use streamjob_plan::Plan;
 use thiserror::Error;
 
 use super::args::TakeArgs;
-use super::run::with_causes;
 use super::{Exit, control, manifest, print};
 use crate::runtime::control::{Line, Request, ask};
 

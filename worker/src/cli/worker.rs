@@ -8,10 +8,10 @@ use std::process::Command;
 use std::sync::Arc;
 
 use streamjob_checkpoint::ids::Generation;
+use streamjob_checkpoint::retry::with_causes;
 use tracing::error;
 
 use super::args::{LogFormat, RunArgs, WorkerArgs};
-use super::run::with_causes;
 use super::{Exit, logs, manifest};
 use crate::metrics::JobMetrics;
 use crate::pipeline::clock::{Clock, SystemClock};

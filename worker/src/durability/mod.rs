@@ -10,6 +10,9 @@ pub mod uploader;
 
 use streamjob_checkpoint::bundle::{About, outbox_name, state_name};
 use streamjob_checkpoint::ids::{Epoch, Generation, Lineage};
+use streamjob_checkpoint::retry::with_causes;
+use tokio::runtime::Handle;
+use tokio::sync::watch;
 use uuid::Uuid;
 
 /// Who writes a worker's objects.
@@ -42,17 +45,42 @@ impl ObjectWriterId {
     }
 }
 
-/// An error and what it comes from, in one line.
-pub fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let more = error.to_string();
-        // A transparent error says what its cause says.
-        if !text.ends_with(&more) {
-            text = format!("{text}: {more}");
-        }
-        cause = error.source();
+/// How the threads of a worker call the store: they wait for the answer, but not beyond the end of the worker.
+#[derive(Clone, Debug)]
+pub struct Calls {
+    runtime: Handle,
+    leaving: watch::Receiver<bool>,
+}
+
+impl Calls {
+    /// Calls that run on this runtime, and what gives them all up: `true`, or dropping it.
+    pub fn new(runtime: Handle) -> (watch::Sender<bool>, Self) {
+        let (leave, leaving) = watch::channel(false);
+        (leave, Self { runtime, leaving })
     }
-    text
+
+    /// Whether the worker ends.
+    pub fn are_given_up(&self) -> bool {
+        *self.leaving.borrow() || self.leaving.has_changed().is_err()
+    }
+
+    /// Waits for an answer. `None`: the worker ends, and nobody needs it any more.
+    pub fn wait<T>(&self, call: impl Future<Output = T>) -> Option<T> {
+        let mut leaving = self.leaving.clone();
+        self.runtime.block_on(async {
+            tokio::select! {
+                answer = call => Some(answer),
+                _left = leaving.wait_for(|leaving| *leaving) => None,
+            }
+        })
+    }
+
+    /// The same, with the cause of a failure in words.
+    pub fn ask<T, E: std::error::Error>(
+        &self,
+        call: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, String> {
+        let answer = self.wait(call).ok_or_else(|| "the worker ends".to_owned())?;
+        answer.map_err(|error| with_causes(&error))
+    }
 }

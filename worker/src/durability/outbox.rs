@@ -1,21 +1,25 @@
 //! Writes what slots want published into the outbox object of each epoch, as it comes.
 //!
-//! Owns: the open outbox objects, which slot has passed which barrier, and the budget of unpublished bytes.
-//! Never: publishes.
+//! Owns: output until an epoch's report names it, which slot has passed which barrier, the budget of unpublished bytes.
+//! Never: publishes, or drops output that the store does not take.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use crossbeam_channel::{Receiver, Sender};
+use streamjob_checkpoint::bundle::BundleError;
 use streamjob_checkpoint::checkpoint::{Object, OutboxObject};
 use streamjob_checkpoint::fail_point;
 use streamjob_checkpoint::ids::Epoch;
-use streamjob_checkpoint::outbox::OutboxWriter;
-use streamjob_checkpoint::store::StateStore;
-use tokio::runtime::Handle;
+use streamjob_checkpoint::outbox::{OutboxWriter, SealedOutbox};
+use streamjob_checkpoint::retry::with_causes;
+use streamjob_checkpoint::store::{StateStore, StoreError};
 
-use super::{ObjectWriterId, with_causes};
+use super::{Calls, ObjectWriterId};
+
+/// Encoded rows in an object: what is stored at once, and held in memory until it is.
+const OBJECT_BYTES: u64 = 8 << 20;
 
 /// Bytes that were given to the outbox and are not published.
 #[derive(Debug)]
@@ -88,26 +92,53 @@ impl OutboxSender {
 }
 
 /// What came of an epoch's outbox.
-pub type Sealed = Result<Option<(Object, OutboxObject)>, String>;
+pub enum Sealed {
+    /// It is in the store: objects in the order in which their rows were written.
+    Stored(Vec<(Object, OutboxObject)>),
+    /// The store does not take all of it. It is kept, and goes with the next epoch.
+    Kept {
+        /// Why.
+        cause: String,
+    },
+    /// It cannot be encoded: the job cannot go on.
+    Broken {
+        /// Why.
+        cause: String,
+    },
+}
 
 /// Writes outboxes, on a thread of its own.
 pub struct OutboxThread {
     items: Receiver<Item>,
     passed: Vec<bool>,
-    current: Option<OutboxWriter>,
+    current: Unnamed,
     /// Of slots that have passed the barrier that others have not.
-    next: Option<OutboxWriter>,
+    next: Unnamed,
     epoch: Epoch,
     store: StateStore,
     id: ObjectWriterId,
-    runtime: Handle,
-    failed: Option<String>,
+    calls: Calls,
+}
+
+/// Output that no report has named, in its order.
+#[derive(Default)]
+struct Unnamed {
+    sealed: Vec<Part>,
+    open: Option<OutboxWriter>,
+}
+
+/// One object of it.
+enum Part {
+    /// Only in memory.
+    Kept(SealedOutbox),
+    /// In the store.
+    Stored(Object, OutboxObject),
 }
 
 /// The thread's state, and a sender for each slot. `half_full` is called when half of the budget is used.
 pub fn outbox(
     slots: u32,
-    (store, id, runtime): (StateStore, ObjectWriterId, Handle),
+    (store, id, calls): (StateStore, ObjectWriterId, Calls),
     budget: &Arc<OutboxBudget>,
     half_full: Arc<dyn Fn() + Send + Sync>,
 ) -> (OutboxThread, Vec<OutboxSender>) {
@@ -122,69 +153,112 @@ pub fn outbox(
     let thread = OutboxThread {
         items,
         passed: vec![false; slots as usize],
-        current: None,
-        next: None,
+        current: Unnamed::default(),
+        next: Unnamed::default(),
         epoch: Epoch(0),
         store,
         id,
-        runtime,
-        failed: None,
+        calls,
     };
     (thread, senders.collect())
 }
 
 impl OutboxThread {
-    /// Runs until all senders are gone; `sealed` gets each epoch's object once it is durable.
-    pub fn run(mut self, mut sealed: impl FnMut(Epoch, Sealed)) {
+    /// Runs until all senders are gone; `say` gets what came of each epoch.
+    pub fn run(mut self, mut say: impl FnMut(Epoch, Sealed)) {
         while let Ok(item) = self.items.recv() {
-            match item {
-                Item::Chunk { slot, target, rows, bytes } => {
-                    if self.failed.is_none()
-                        && let Err(cause) = self.write(slot, target, rows, bytes.into())
-                    {
-                        self.failed = Some(cause);
-                    }
-                }
+            let done = match item {
+                Item::Chunk { slot, target, rows, bytes } => self.write(slot, target, rows, bytes.into()),
                 Item::Barrier { slot, epoch } => {
                     self.epoch = epoch;
                     self.passed[slot as usize] = true;
-                    if self.passed.iter().all(|&passed| passed) {
-                        sealed(epoch, self.seal());
-                        self.current = self.next.take();
-                        self.passed.fill(false);
+                    if !self.passed.iter().all(|&passed| passed) {
+                        continue;
                     }
+                    self.seal().map(|sealed| say(epoch, sealed))
                 }
+            };
+            if let Err(error) = done {
+                return say(self.epoch, Sealed::Broken { cause: with_causes(&error) });
             }
         }
     }
 
-    fn write(&mut self, slot: u32, target: &'static str, rows: u64, bytes: Bytes) -> Result<(), String> {
-        let open = if self.passed[slot as usize] { &mut self.next } else { &mut self.current };
-        let writer = match open {
-            Some(writer) => writer,
+    fn write(&mut self, slot: u32, target: &'static str, rows: u64, bytes: Bytes) -> Result<(), BundleError> {
+        let unnamed = if self.passed[slot as usize] { &mut self.next } else { &mut self.current };
+        let open = match &mut unnamed.open {
+            Some(open) => open,
             None => {
-                fail_point::hit("upload.outbox.before");
                 let epoch = self.epoch.next();
-                let object = self.store.writer(&self.id.outbox(epoch));
-                let made = OutboxWriter::new(object, &self.id.about(epoch));
-                open.insert(made.map_err(|error| with_causes(&error))?)
+                unnamed.open.insert(OutboxWriter::new(self.id.outbox(epoch), &self.id.about(epoch))?)
             }
         };
-        let written = self.runtime.block_on(writer.write(slot, target, rows, bytes));
-        written.map_err(|error| with_causes(&error))
+        open.write(slot, target, rows, bytes)?;
+        if open.bytes() >= OBJECT_BYTES {
+            unnamed.end_object()?;
+            if let Err(cause) =
+                store_all(&mut unnamed.sealed, (&self.store, &self.id, self.epoch), &self.calls)
+            {
+                tracing::debug!(cause, "output is kept in memory");
+            }
+        }
+        Ok(())
     }
 
-    fn seal(&mut self) -> Sealed {
-        if let Some(cause) = &self.failed {
-            return Err(cause.clone());
+    /// All slots have passed the barrier.
+    fn seal(&mut self) -> Result<Sealed, BundleError> {
+        self.passed.fill(false);
+        self.current.end_object()?;
+        let next = std::mem::take(&mut self.next);
+        match store_all(&mut self.current.sealed, (&self.store, &self.id, self.epoch), &self.calls) {
+            Ok(()) => Ok(Sealed::Stored(std::mem::replace(&mut self.current, next).into_stored())),
+            Err(cause) => {
+                self.current.sealed.extend(next.sealed);
+                self.current.open = next.open;
+                Ok(Sealed::Kept { cause })
+            }
         }
-        let Some(writer) = self.current.take() else { return Ok(None) };
-        let finished = self.runtime.block_on(writer.finish());
-        fail_point::hit("upload.outbox.after");
-        finished.map_err(|error| {
-            let cause = with_causes(&error);
-            self.failed = Some(cause.clone());
-            cause
-        })
     }
+}
+
+impl Unnamed {
+    /// What comes next is in another object.
+    fn end_object(&mut self) -> Result<(), BundleError> {
+        if let Some(open) = self.open.take() {
+            self.sealed.extend(open.seal()?.map(Part::Kept));
+        }
+        Ok(())
+    }
+
+    fn into_stored(self) -> Vec<(Object, OutboxObject)> {
+        let stored = self.sealed.into_iter().map(|part| match part {
+            Part::Stored(object, outbox) => (object, outbox),
+            Part::Kept(_) => unreachable!("only what is stored is named"),
+        });
+        stored.collect()
+    }
+}
+
+/// Stores what is only in memory, in its order, up to the first that the store does not take.
+fn store_all(
+    parts: &mut [Part],
+    (store, id, epoch): (&StateStore, &ObjectWriterId, Epoch),
+    calls: &Calls,
+) -> Result<(), String> {
+    for part in parts {
+        let Part::Kept(sealed) = part else { continue };
+        fail_point::hit("upload.outbox.before");
+        let stored = calls.ask(async {
+            loop {
+                match sealed.store(store).await {
+                    Err(StoreError::NameTaken { .. }) => sealed.rename(id.outbox(epoch)),
+                    stored => return stored,
+                }
+            }
+        });
+        fail_point::hit("upload.outbox.after");
+        let (object, outbox) = stored?;
+        *part = Part::Stored(object, outbox);
+    }
+    Ok(())
 }

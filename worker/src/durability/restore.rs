@@ -3,22 +3,22 @@
 //! Owns: the check that every object of a checkpoint is there, and the building of old states' tables.
 //! Never: touches a running slot's state: a slot takes a finished table when it gets to it.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::future::ready;
+use std::pin::pin;
 
-use futures::StreamExt;
 use futures::stream;
+use futures::{StreamExt, TryStreamExt};
 use streamjob_checkpoint::bundle::BundleReader;
 use streamjob_checkpoint::checkpoint::Object;
 use streamjob_checkpoint::fail_point;
 use streamjob_checkpoint::planted::{self, Bug};
-use streamjob_checkpoint::store::StateStore;
+use streamjob_checkpoint::retry::with_causes;
+use streamjob_checkpoint::store::{StateStore, StoreError};
 use streamjob_checkpoint::transition::{SliceStart, SlotStart};
 use streamjob_core::window::{LayerBuilder, RestoredLayer, WindowSpec};
-use tokio::runtime::Handle;
 
+use super::Calls;
 use super::snapshot::StateLayout;
-use super::with_causes;
 
 /// How many objects are asked after at once.
 const CHECKS_AT_ONCE: usize = 16;
@@ -56,17 +56,15 @@ pub struct Restorer {
     pub spec: WindowSpec,
     /// What the checkpoint names.
     pub objects: Vec<Object>,
-    /// What the store's calls run on.
-    pub runtime: Handle,
-    /// The worker ends: nobody waits for old state any more.
-    pub leaving: Arc<AtomicBool>,
+    /// How the store is called.
+    pub calls: Calls,
 }
 
 impl Restorer {
     /// Checks the objects, then brings back the windows in the order of their ends, those that fire first first.
     pub fn run(self, starts: &[SlotStart], mut say: impl FnMut(Restored)) {
         fail_point::hit("restore.check.before");
-        if let Err(cause) = self.runtime.block_on(self.check()) {
+        if let Err(cause) = self.check() {
             return say(Restored::Failed { cause });
         }
         say(Restored::Checked);
@@ -76,7 +74,7 @@ impl Restorer {
         windows.sort_by_key(|(_, slice)| slice.end_ms);
         let reader = BundleReader::new(self.store.clone());
         for (start, slice) in windows {
-            if self.leaving.load(Ordering::Relaxed) {
+            if self.calls.are_given_up() {
                 return;
             }
             match self.layer(&reader, start, slice) {
@@ -92,19 +90,13 @@ impl Restorer {
         fail_point::hit("restore.done");
     }
 
-    async fn check(&self) -> Result<(), String> {
+    fn check(&self) -> Result<(), String> {
         let sizes = stream::iter(&self.objects)
-            .map(async |object| (object, self.store.size(&object.name).await))
+            .map(async |object| Ok((object, self.store.size(&object.name).await?)))
             .buffer_unordered(CHECKS_AT_ONCE);
-        let mut sizes = std::pin::pin!(sizes);
-        while let Some((object, size)) = sizes.next().await {
-            match size {
-                Err(error) => return Err(with_causes(&error)),
-                Ok(Some(bytes)) if bytes == object.bytes => {}
-                Ok(found) => return Err(not_as_named(object, found)),
-            }
-        }
-        Ok(())
+        let differs = sizes.try_filter(|(object, size)| ready(*size != Some(object.bytes)));
+        let wrong = self.calls.ask::<_, StoreError>(async { pin!(differs).try_next().await })?;
+        wrong.map_or(Ok(()), |(object, found)| Err(not_as_named(object, found)))
     }
 
     fn layer(
@@ -118,8 +110,7 @@ impl Restorer {
         let twice = slice.blocks.last().filter(|_| planted::is(Bug::FoldTwice));
         for block in slice.blocks.iter().chain(twice) {
             fail_point::hit("restore.block.before");
-            let opened = self.runtime.block_on(reader.open_block(block));
-            for rows in opened.map_err(|error| with_causes(&error))? {
+            for rows in self.calls.ask(reader.open_block(block))? {
                 let rows = rows.map_err(|error| with_causes(&error))?;
                 if !self.layout.fits(&rows.keys, &rows.states) {
                     return Err(format!(

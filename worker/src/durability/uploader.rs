@@ -14,13 +14,13 @@ use streamjob_checkpoint::checkpoint::{BlockKind, Object, OutboxObject, SlotRepo
 use streamjob_checkpoint::fail_point;
 use streamjob_checkpoint::ids::Epoch;
 use streamjob_checkpoint::planted::{self, Bug};
+use streamjob_checkpoint::retry::with_causes;
 use streamjob_checkpoint::store::StateStore;
 use streamjob_core::window::{FrozenKind, FrozenSlice};
-use tokio::runtime::Handle;
 
 use super::outbox::Sealed;
 use super::snapshot::{SlotSnapshot, StateLayout, state_rows};
-use super::{ObjectWriterId, with_causes};
+use super::{Calls, ObjectWriterId};
 
 /// Keys that are encoded as one record batch.
 const BATCH_KEYS: usize = 32_768;
@@ -82,8 +82,8 @@ pub struct Uploader {
     pub id: ObjectWriterId,
     /// How states are laid out.
     pub layout: StateLayout,
-    /// What the store's calls run on.
-    pub runtime: Handle,
+    /// How the store is called.
+    pub calls: Calls,
     /// Which epochs nobody waits for any more.
     pub given_up: GivenUp,
 }
@@ -138,13 +138,17 @@ impl Uploader {
                     self.encode(*snapshot, open.entry(epoch).or_default());
                     epoch
                 }
-                Work::Outbox(_, Err(cause)) => {
-                    say(Done::OutboxFailed { cause });
-                    return;
-                }
-                Work::Outbox(epoch, Ok(sealed)) => {
-                    outboxes.extend(sealed.map(|(object, outbox)| (epoch, object, outbox)));
-                    open.entry(epoch).or_default().outbox = true;
+                Work::Outbox(epoch, sealed) => {
+                    let open = open.entry(epoch).or_default();
+                    open.outbox = true;
+                    match sealed {
+                        Sealed::Stored(stored) => {
+                            outboxes
+                                .extend(stored.into_iter().map(|(object, outbox)| (epoch, object, outbox)));
+                        }
+                        Sealed::Kept { cause } => open.failed = Some(cause),
+                        Sealed::Broken { cause } => return say(Done::OutboxFailed { cause }),
+                    }
                     epoch
                 }
                 Work::Committed(epoch) => {
@@ -205,9 +209,9 @@ impl Uploader {
             Some(state_rows(&schema, end_ms, chunk))
         });
         let new = NewBlock { kind, groups, input_rows };
-        let block = self.runtime.block_on(writer.write_block(new, batches));
+        let block = self.calls.ask(writer.write_block(new, batches));
         fail_point::hit("upload.state.block");
-        report.blocks.extend(block.map_err(|error| with_causes(&error))?.map(|block| (end_ms, block)));
+        report.blocks.extend(block?.map(|block| (end_ms, block)));
         Ok(())
     }
 
@@ -231,14 +235,14 @@ impl Uploader {
     }
 
     fn finish_state(&self, writer: StateWriter) -> Result<Option<Object>, String> {
-        let finished = self.runtime.block_on(writer.finish());
+        let finished = self.calls.ask(writer.finish());
         fail_point::hit("upload.state.after");
-        let finished = finished.map_err(|error| with_causes(&error))?;
+        let finished = finished?;
         if planted::is(Bug::AckBeforeUpload)
             && let Some(object) = &finished
         {
             // The answer does not wait for the object, which a crash then takes away.
-            let _gone = self.runtime.block_on(self.store.delete(&object.name));
+            let _gone = self.calls.ask(self.store.delete(&object.name));
         }
         Ok(finished)
     }

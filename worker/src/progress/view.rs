@@ -48,6 +48,7 @@ struct Checkpoints {
     unresolved: bool,
     step: CheckpointStep,
     unpublished_bytes: u64,
+    retries_waiting: u64,
 }
 
 impl Sample {
@@ -160,6 +161,7 @@ impl Checkpoints {
             unresolved: checkpoints.unresolved.load(Relaxed),
             step: checkpoints.step(),
             unpublished_bytes: metrics.unpublished_bytes.load(Relaxed),
+            retries_waiting: metrics.failures.waiting.load(Relaxed),
         }
     }
 
@@ -185,6 +187,9 @@ impl Checkpoints {
         }
         if self.failed > 0 {
             line.push_str(&format!(" · {} abandoned", count(self.failed)));
+        }
+        if self.retries_waiting > 0 {
+            line.push_str(" · store or output fails, trying again");
         }
         if self.unpublished_bytes > 0 {
             line.push_str(&format!(" · {} unpublished", bytes(self.unpublished_bytes)));

@@ -4,6 +4,7 @@
 //! Never: holds up the new life: what cannot be published is given up, as its state was.
 
 use streamjob_checkpoint::record::Record;
+use streamjob_checkpoint::retry::with_causes;
 use streamjob_plan::Plan;
 use uuid::Uuid;
 
@@ -12,7 +13,6 @@ use super::job::State;
 use super::messages::Publication;
 use super::worker::publish::Publisher;
 use super::worker::wiring;
-use crate::durability::with_causes;
 use crate::pipeline::sink::{FilePublisher, holds_output_of, write_epoch_manifest};
 
 /// Publishes what another lineage left, into folders that are the same for both and still have output of it: whoever
@@ -40,9 +40,8 @@ fn publish(state: &State, plan: &Plan, output: &Publication) -> Result<(), RunEr
     let publisher = Publisher {
         store: state.store.clone(),
         files: FilePublisher::new(folders.clone(), Uuid::new_v4().simple().to_string()),
-        runtime: state.runtime().handle().clone(),
     };
-    let files = publisher.publish(output)?;
+    let files = state.runtime().block_on(publisher.publish(output))?;
     for (target, folder) in folders {
         let its = files.iter().filter(|(of, _)| *of == target).map(|(_, file)| file.clone());
         let its: Vec<_> = its.collect();

@@ -10,9 +10,10 @@ use std::time::Duration;
 use crossbeam_channel::unbounded;
 use streamjob_checkpoint::checkpoint::{Checkpoint, PartitionState};
 use streamjob_checkpoint::ids::{Epoch, Generation, Hash, Lineage, WriterId};
-use streamjob_checkpoint::log::{CommitError, Log, TokioPacer};
+use streamjob_checkpoint::log::{CommitError, Log};
 use streamjob_checkpoint::protocol::{BeginAt, Commit, CommitPermit, Start, StartRequest};
 use streamjob_checkpoint::record::{Owner, Stored};
+use streamjob_checkpoint::retry::Patience;
 use streamjob_checkpoint::store::StateStore;
 use streamjob_plan::Plan;
 use tokio::runtime::{Builder, Runtime};
@@ -94,7 +95,9 @@ impl State {
     /// The state of a plan's job, in its folder, which is made if it is not there.
     pub fn open(plan: &Plan) -> Result<Self, RunError> {
         let state = Self::over(StateStore::local(&plan.state.folder)?)?;
-        state.runtime.block_on(state.store.probe(WriterId(Uuid::new_v4().as_u128())))?;
+        // A store that is away is waited for: it would be waited for all the same by whoever started the job again.
+        let patient = state.store.clone().with_patience(Patience::Endless);
+        state.runtime.block_on(patient.probe(WriterId(Uuid::new_v4().as_u128())))?;
         Ok(state)
     }
 
@@ -106,7 +109,7 @@ impl State {
             .enable_all()
             .build()
             .map_err(|source| RunError::Thread { thread: "store".to_owned(), source })?;
-        let log = Log::new(store.clone(), Arc::new(TokioPacer));
+        let log = Log::new(store.clone());
         Ok(Self { store, log, runtime })
     }
 
@@ -161,7 +164,8 @@ pub fn start(
     begin: BeginAt,
     clock: &dyn Clock,
 ) -> Result<Started, RunError> {
-    refuse_to_publish_again(state, plan)?;
+    let log = Log::new(state.store.clone().with_patience(Patience::Endless));
+    refuse_to_publish_again(state, &log, plan)?;
     let sink = wiring::folders(plan).into_iter();
     let request = StartRequest {
         owner: owner(plan),
@@ -174,7 +178,7 @@ pub fn start(
         lineage: Lineage(Uuid::new_v4().as_u128()),
         now_ms: clock.now_ms(),
     };
-    let begun = match state.runtime.block_on(state.log.begin(&request))? {
+    let begun = match state.runtime.block_on(log.begin(&request))? {
         Start::Finished(last) => return Ok(Started::Finished(last)),
         Start::Begun(begun) => *begun,
     };
@@ -198,12 +202,12 @@ pub fn start(
 }
 
 /// A log that has lost its newest records still reads well; what was published since tells.
-fn refuse_to_publish_again(state: &State, plan: &Plan) -> Result<(), RunError> {
+fn refuse_to_publish_again(state: &State, log: &Log, plan: &Plan) -> Result<(), RunError> {
     let folders = wiring::folders(plan);
     let outputs: Vec<_> =
         folders.values().filter_map(|folder| NewestOutput::in_folder(&folder.path)).collect();
     // What is wrong with a log that cannot be read is told by the claim.
-    let Ok(Some(head)) = state.runtime.block_on(state.log.head()) else { return Ok(()) };
+    let Ok(Some(head)) = state.runtime.block_on(log.head()) else { return Ok(()) };
     let newest = head.record.last_epoch.map(|epoch| epoch.0);
     let lineage = head.record.lineage.to_string();
     outputs.into_iter().try_for_each(|output| output.check_known(&lineage, newest))?;

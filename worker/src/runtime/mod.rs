@@ -19,6 +19,7 @@ use std::sync::Arc;
 use streamjob_checkpoint::bundle::BundleError;
 use streamjob_checkpoint::ids::Generation;
 use streamjob_checkpoint::log::{CommitError, LogError};
+use streamjob_checkpoint::retry::Passing;
 use streamjob_checkpoint::store::StoreError;
 
 pub use coordinator::Ending;
@@ -170,6 +171,33 @@ impl From<CommitError> for RunError {
             other @ (CommitError::Unresolved(_) | CommitError::Refused(_) | CommitError::Record(_)) => {
                 Self::Commit(other)
             }
+        }
+    }
+}
+
+impl Passing for RunError {
+    fn may_pass(&self) -> bool {
+        match self {
+            Self::Sink(error) => error.may_pass(),
+            Self::Store(error)
+            | Self::Log(LogError::Store(error))
+            | Self::Commit(CommitError::Unresolved(error)) => error.may_pass(),
+            Self::Outbox { source } => matches!(&**source, BundleError::Store(error) if error.may_pass()),
+            Self::BadRecord { .. }
+            | Self::Source(_)
+            | Self::Window(_)
+            | Self::Key(_)
+            | Self::Log(LogError::Refused(_) | LogError::Record(_) | LogError::NoRecord { .. })
+            | Self::Commit(CommitError::Fenced { .. } | CommitError::Refused(_) | CommitError::Record(_))
+            | Self::Fenced { .. }
+            | Self::OutboxWrite { .. }
+            | Self::Restore { .. }
+            | Self::Checkpoint
+            | Self::Worker { .. }
+            | Self::Protocol { .. }
+            | Self::WorkerProcess { .. }
+            | Self::Thread { .. }
+            | Self::Panicked { .. } => false,
         }
     }
 }

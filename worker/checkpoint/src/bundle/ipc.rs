@@ -1,4 +1,4 @@
-//! Arrow's IPC file format, written into and read from objects.
+//! Arrow's IPC file format, encoded and decoded.
 //!
 //! Owns: where the head ends, where messages begin and end.
 //! Never: knows what the columns mean.
@@ -17,9 +17,7 @@ use arrow_ipc::writer::{FileWriter, IpcWriteOptions};
 use bytes::Bytes;
 
 use super::BundleError;
-use crate::checkpoint::Object;
 use crate::ids::Hash;
-use crate::store::ObjectWriter;
 
 /// `ARROW1`, padded: the schema's message begins here.
 pub(crate) const SCHEMA_AT: u64 = 64;
@@ -32,14 +30,13 @@ pub(crate) const TAIL_BYTES: u64 = 10;
 /// The mark behind the last message.
 const END_BYTES: u64 = 8;
 
-/// Writes an object in Arrow's file format. Nothing is in the store before `finish`.
-pub(crate) struct IpcWriter {
-    object: ObjectWriter,
+/// Encodes an object in Arrow's file format.
+pub(crate) struct IpcEncoder {
+    name: String,
     file: FileWriter<Pipe>,
     schema: SchemaRef,
     /// Magic and schema: what every block's hash begins with.
     head: Bytes,
-    is_empty: bool,
 }
 
 /// Holds what arrow has written until it is taken.
@@ -67,9 +64,10 @@ impl Pipe {
     }
 }
 
-impl IpcWriter {
+impl IpcEncoder {
+    /// Of an object of this name.
     pub(crate) fn new(
-        object: ObjectWriter,
+        name: String,
         schema: SchemaRef,
         compression: Option<CompressionType>,
     ) -> Result<Self, BundleError> {
@@ -77,63 +75,42 @@ impl IpcWriter {
             let options = IpcWriteOptions::default().try_with_compression(compression)?;
             FileWriter::try_new_with_options(Pipe::default(), &schema, options)
         };
-        let mut file = begin().map_err(|source| encode(&object, source))?;
+        let mut file = begin().map_err(|source| BundleError::Encode { object: name.clone(), source })?;
         let head = file.get_mut().take();
-        Ok(Self { object, file, schema, head, is_empty: true })
+        Ok(Self { name, file, schema, head })
     }
 
-    /// Magic and schema.
+    /// What the object begins with: magic and schema.
     pub(crate) fn head(&self) -> &Bytes {
         &self.head
     }
 
     /// The object's name.
     pub(crate) fn name(&self) -> &str {
-        self.object.name()
+        &self.name
     }
 
-    /// Where the next message begins.
-    pub(crate) fn offset(&self) -> u64 {
-        if self.is_empty { self.head.len() as u64 } else { self.object.bytes() }
-    }
-
-    /// Appends a message, and gives its bytes.
-    pub(crate) async fn write(&mut self, batch: &RecordBatch) -> Result<Bytes, BundleError> {
+    /// The message that comes next.
+    pub(crate) fn encode(&mut self, batch: &RecordBatch) -> Result<Bytes, BundleError> {
         let expected = batch.schema_ref();
         assert!(
             Arc::ptr_eq(expected, &self.schema) || expected.fields() == self.schema.fields(),
             "a batch has the columns that its object began with: {expected:?}, {:?}",
             self.schema
         );
-        if self.is_empty {
-            self.object.write(self.head.clone()).await?;
-            self.is_empty = false;
-        }
-        self.file.write(batch).map_err(|source| encode(&self.object, source))?;
-        let message = self.file.get_mut().take();
-        self.object.write(message.clone()).await?;
-        Ok(message)
+        self.file.write(batch).map_err(|source| self.failed(source))?;
+        Ok(self.file.get_mut().take())
     }
 
-    /// Makes the object durable. `None` if nothing was written.
-    pub(crate) async fn finish(mut self) -> Result<Option<Object>, BundleError> {
-        if self.is_empty {
-            return Ok(None);
-        }
-        self.file.finish().map_err(|source| encode(&self.object, source))?;
-        let footer = self.file.get_mut().take();
-        self.object.write(footer).await?;
-        Ok(Some(self.object.finish().await?))
+    /// What the object ends with.
+    pub(crate) fn finish(mut self) -> Result<Bytes, BundleError> {
+        self.file.finish().map_err(|source| self.failed(source))?;
+        Ok(self.file.get_mut().take())
     }
 
-    /// Gives up.
-    pub(crate) async fn abort(self) {
-        self.object.abort().await;
+    fn failed(&self, source: ArrowError) -> BundleError {
+        BundleError::Encode { object: self.name.clone(), source }
     }
-}
-
-fn encode(object: &ObjectWriter, source: ArrowError) -> BundleError {
-    BundleError::Encode { object: object.name().to_owned(), source }
 }
 
 /// How long the head is, from the bytes that an object begins with. They need not be checked before.

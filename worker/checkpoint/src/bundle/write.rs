@@ -9,14 +9,15 @@ use arrow_ipc::CompressionType;
 use xxhash_rust::xxh3::Xxh3;
 
 use super::BundleError;
-use super::ipc::IpcWriter;
+use super::ipc::IpcEncoder;
 use crate::checkpoint::{Block, BlockKind, Object};
 use crate::ids::{Groups, Hash};
 use crate::store::ObjectWriter;
 
 /// Writes one state bundle. Nothing is in the store before `finish`; dropped, it leaves nothing.
 pub struct StateWriter {
-    file: IpcWriter,
+    file: IpcEncoder,
+    object: ObjectWriter,
     /// Has seen the head.
     hash: Xxh3,
 }
@@ -35,10 +36,10 @@ pub struct NewBlock {
 impl StateWriter {
     /// Begins a bundle with the columns that [`state_schema`](super::state_schema) gives.
     pub fn new(object: ObjectWriter, schema: SchemaRef) -> Result<Self, BundleError> {
-        let file = IpcWriter::new(object, schema, Some(CompressionType::LZ4_FRAME))?;
+        let file = IpcEncoder::new(object.name().to_owned(), schema, Some(CompressionType::LZ4_FRAME))?;
         let mut hash = Xxh3::new();
         hash.update(file.head());
-        Ok(Self { file, hash })
+        Ok(Self { file, object, hash })
     }
 
     /// Writes a block: batches of some thousand rows, in the order of key groups. `None` if there is no row.
@@ -47,15 +48,19 @@ impl StateWriter {
         block: NewBlock,
         batches: impl Iterator<Item = RecordBatch>,
     ) -> Result<Option<Block>, BundleError> {
-        let offset = self.file.offset();
+        let offset = self.object.bytes().max(self.file.head().len() as u64);
         let mut hash = self.hash.clone();
         let (mut keys, mut bytes, mut last) = (0, 0, 0);
         for batch in batches.filter(|batch| batch.num_rows() > 0) {
             last = check_groups(&batch, block.groups, last);
-            let message = self.file.write(&batch).await?;
+            let message = self.file.encode(&batch)?;
             hash.update(&message);
             keys += batch.num_rows() as u64;
             bytes += message.len() as u64;
+            if self.object.bytes() == 0 {
+                self.object.write(self.file.head().clone()).await?;
+            }
+            self.object.write(message).await?;
         }
         if keys == 0 {
             assert!(block.input_rows == 0, "rows belong to keys: {block:?}");
@@ -74,13 +79,17 @@ impl StateWriter {
     }
 
     /// Makes the object durable. `None` if nothing was written: then there is no object.
-    pub async fn finish(self) -> Result<Option<Object>, BundleError> {
-        self.file.finish().await
+    pub async fn finish(mut self) -> Result<Option<Object>, BundleError> {
+        if self.object.bytes() == 0 {
+            return Ok(None);
+        }
+        self.object.write(self.file.finish()?).await?;
+        Ok(Some(self.object.finish().await?))
     }
 
     /// Gives up; what was written is removed.
     pub async fn abort(self) {
-        self.file.abort().await;
+        self.object.abort().await;
     }
 }
 

@@ -1,12 +1,10 @@
 //! The log in a store: runs the protocol's machines against it.
 //!
-//! Owns: retries with back-off; what an answer of the store means to the protocol.
-//! Never: decides what is appended.
+//! Owns: what an answer of the store means to the protocol.
+//! Never: decides what is appended, or lets the store create a record twice: the machines ask again.
 
 use std::sync::Arc;
 use std::time::Duration;
-
-use async_trait::async_trait;
 
 use crate::fail_point;
 use crate::ids::{Generation, Seq};
@@ -15,6 +13,7 @@ use crate::protocol::{
     StartRequest, Step,
 };
 use crate::record::{RecordError, Stored};
+use crate::retry::Patience;
 use crate::store::{Created, StateStore, StoreError};
 
 mod error;
@@ -22,27 +21,21 @@ mod error;
 use error::Stuck;
 pub use error::{CommitError, LogError};
 
-/// Time, as the log needs it.
-#[async_trait]
-pub trait Pacer: std::fmt::Debug + Send + Sync {
-    /// Waits about this long.
-    async fn pause(&self, about: Duration);
-
-    /// The wall clock in epoch milliseconds.
-    fn now_ms(&self) -> i64;
-}
+/// For how long a commit is tried before its caller is told that it is not resolved.
+const COMMIT_PATIENCE: Patience = Patience::Within(Duration::from_secs(5));
 
 /// The log of one state.
 #[derive(Clone, Debug)]
 pub struct Log {
     store: StateStore,
-    pacer: Arc<dyn Pacer>,
+    /// The same, asking once: an answer that is lost is one that the machines know.
+    once: StateStore,
 }
 
 impl Log {
-    /// The log in this store.
-    pub fn new(store: StateStore, pacer: Arc<dyn Pacer>) -> Self {
-        Self { store, pacer }
+    /// The log in this store, going on for as long as the store does.
+    pub fn new(store: StateStore) -> Self {
+        Self { once: store.clone().with_patience(Patience::NONE), store }
     }
 
     /// Where it is.
@@ -88,7 +81,7 @@ impl Log {
     pub async fn begin(&self, start: &StartRequest) -> Result<Start, LogError> {
         let points =
             Points { before: "start.claim.before", after: "start.claim.after", resolved: "start.resolved" };
-        let claimed = self.drive(&mut Begin::new(start.clone()), points).await??;
+        let claimed = self.drive(&mut Begin::new(start.clone()), points, self.store.patience()).await??;
         Ok(claimed.start())
     }
 
@@ -97,7 +90,7 @@ impl Log {
         if let Some(by) = permit.lost_to() {
             return Err(CommitError::Fenced { by });
         }
-        let record = permit.prepare(&commit, self.pacer.now_ms())?;
+        let record = permit.prepare(&commit, self.store.retries().pacer().now_ms())?;
         let points = match commit {
             Commit::Epoch(_) => Points {
                 before: "commit.create.before",
@@ -108,7 +101,8 @@ impl Log {
                 Points { before: "end.final.before", after: "end.final.after", resolved: "end.resolved" }
             }
         };
-        let appended = self.drive(&mut Append::new(record), points).await.map_err(|stuck| match stuck {
+        let appended = self.drive(&mut Append::new(record), points, COMMIT_PATIENCE).await;
+        let appended = appended.map_err(|stuck| match stuck {
             Stuck::Store(error) => CommitError::Unresolved(error),
             Stuck::Record(error) => CommitError::Record(error),
         })?;
@@ -146,12 +140,18 @@ impl Log {
 
     /// Runs a machine that creates nothing.
     pub(crate) async fn look<M: Machine>(&self, machine: &mut M) -> Result<M::Outcome, LogError> {
-        Ok(self.drive(machine, LOOK).await?)
+        Ok(self.drive(machine, LOOK, self.store.patience()).await?)
     }
 
-    /// Runs a machine until it is done, or until the store has failed too often in a row.
-    async fn drive<M: Machine>(&self, machine: &mut M, points: Points) -> Result<M::Outcome, Stuck> {
-        let mut failures = 0;
+    /// Runs a machine until it is done, or until the store has failed for too long.
+    async fn drive<M: Machine>(
+        &self,
+        machine: &mut M,
+        points: Points,
+        patience: Patience,
+    ) -> Result<M::Outcome, Stuck> {
+        let retries = self.store.retries();
+        let mut tries = None;
         let mut creates = 0;
         loop {
             let action = match machine.step() {
@@ -172,16 +172,14 @@ impl Log {
             }
             match answered {
                 Ok(answer) => {
-                    failures = 0;
+                    tries = None;
                     machine.on(answer);
                 }
                 Err(error) => {
-                    failures += 1;
-                    if failures > FAILURES_MAX || is_lasting(&error) {
+                    let tries = tries.get_or_insert_with(|| retries.begin(patience));
+                    if !retries.wait(tries, &error).await {
                         return Err(Stuck::Store(error));
                     }
-                    tracing::debug!(%error, failures, "asks the store again");
-                    self.pacer.pause(back_off(failures)).await;
                     machine.on(Answer::Unknown);
                 }
             }
@@ -196,24 +194,24 @@ impl Log {
         Ok(match action {
             Action::List(from) => {
                 let after = from.before().map(Seq::object_name);
-                let listed = self.store.list("log", after.as_deref()).await;
+                let listed = self.once.list("log", after.as_deref()).await;
                 listed.map(|listed| {
                     Answer::Listed(listed.iter().filter_map(|found| Seq::of_object(&found.name)).collect())
                 })
             }
             Action::AnyData => {
-                self.store.list("data", None).await.map(|listed| Answer::Data(!listed.is_empty()))
+                self.once.list("data", None).await.map(|listed| Answer::Data(!listed.is_empty()))
             }
             Action::ListData => {
-                let listed = self.store.list("data", None).await;
+                let listed = self.once.list("data", None).await;
                 listed.map(|listed| Answer::Objects(listed.into_iter().map(|found| found.name).collect()))
             }
             Action::Get(seq) => {
-                self.get_once(*seq).await?.map(|found| found.map_or(Answer::Absent, Answer::Got))
+                get(&self.once, *seq).await?.map(|found| found.map_or(Answer::Absent, Answer::Got))
             }
             Action::Create(record) => {
                 let seq = record.record.seq;
-                match self.store.create(&seq.object_name(), record.record.encode()).await {
+                match self.once.create(&seq.object_name(), record.record.encode()).await {
                     Created::Created => Ok(Answer::Created),
                     Created::Exists => Ok(Answer::Exists),
                     Created::Unknown(error) => Err(error),
@@ -222,30 +220,10 @@ impl Log {
         })
     }
 
-    /// A record, if it is there; tries again as often as a machine would.
+    /// A record, if it is there.
     async fn get(&self, seq: Seq) -> Result<Option<Stored>, LogError> {
-        let mut failures = 0;
-        loop {
-            match self.get_once(seq).await? {
-                Ok(found) => return Ok(found.map(Arc::unwrap_or_clone)),
-                Err(error) => {
-                    failures += 1;
-                    if failures > FAILURES_MAX || is_lasting(&error) {
-                        return Err(LogError::Store(error));
-                    }
-                    self.pacer.pause(back_off(failures)).await;
-                }
-            }
-        }
-    }
-
-    async fn get_once(&self, seq: Seq) -> Result<Result<Option<Arc<Stored>>, StoreError>, RecordError> {
-        let name = seq.object_name();
-        Ok(match self.store.get(&name).await {
-            Ok(bytes) => Ok(Some(Arc::new(Stored::decode(&name, &bytes)?))),
-            Err(error) if error.is_missing() => Ok(None),
-            Err(error) => Err(error),
-        })
+        let found = get(&self.store, seq).await?.map_err(LogError::Store)?;
+        Ok(found.map(Arc::unwrap_or_clone))
     }
 
     fn contradicts(&self) -> StoreError {
@@ -256,26 +234,16 @@ impl Log {
     }
 }
 
-/// How often in a row the store may fail. With the pauses between: about five seconds, and the deadlines.
-const FAILURES_MAX: u32 = 8;
 /// How often a record is created again because it was not there when it was read back.
 const CREATES_MAX: u32 = 20;
 
-fn back_off(failures: u32) -> Duration {
-    Duration::from_millis(20 << failures.min(6))
-}
-
-/// Nothing that time mends.
-fn is_lasting(error: &StoreError) -> bool {
-    match error {
-        StoreError::Denied { .. } | StoreError::Unfit { .. } | StoreError::BadName { .. } => true,
-        StoreError::Missing { .. }
-        | StoreError::TimedOut { .. }
-        | StoreError::Full { .. }
-        | StoreError::NameTaken { .. }
-        | StoreError::Short { .. }
-        | StoreError::Failed { .. } => false,
-    }
+async fn get(store: &StateStore, seq: Seq) -> Result<Result<Option<Arc<Stored>>, StoreError>, RecordError> {
+    let name = seq.object_name();
+    Ok(match store.get(&name).await {
+        Ok(bytes) => Ok(Some(Arc::new(Stored::decode(&name, &bytes)?))),
+        Err(error) if error.is_missing() => Ok(None),
+        Err(error) => Err(error),
+    })
 }
 
 /// The fail points around what a machine creates.
@@ -292,21 +260,5 @@ const LOOK: Points = Points { before: "", after: "", resolved: "" };
 fn hit(point: &'static str) {
     if !point.is_empty() {
         fail_point::hit(point);
-    }
-}
-
-/// The clock and timer of the machine. Waits between half and one and a half of what it is asked to.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct TokioPacer;
-
-#[async_trait]
-impl Pacer for TokioPacer {
-    async fn pause(&self, about: Duration) {
-        let [byte, ..] = uuid::Uuid::new_v4().into_bytes();
-        tokio::time::sleep(about.mul_f64(0.5 + f64::from(byte) / 255.0)).await;
-    }
-
-    fn now_ms(&self) -> i64 {
-        jiff::Timestamp::now().as_millisecond()
     }
 }

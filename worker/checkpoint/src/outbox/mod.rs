@@ -13,7 +13,7 @@ mod tests;
 
 pub(crate) use read::check_whole;
 pub use read::{OutboxReader, read_outbox};
-pub use write::OutboxWriter;
+pub use write::{OutboxWriter, SealedOutbox};
 
 /// Some encoded rows of one slot for one target, in the order in which they were written.
 #[derive(Clone, Debug, Eq, PartialEq)]

@@ -9,17 +9,13 @@ use arrow::array::{AsArray as _, RecordBatch};
 use arrow::buffer::Buffer;
 use arrow::datatypes::{DataType, UInt32Type, UInt64Type};
 use bytes::Bytes;
-use xxhash_rust::xxh3::Xxh3;
 
 use super::OutboxChunk;
 use crate::bundle::ipc::{Messages, TAIL_BYTES, check_hash, damaged, head_bytes, messages_end};
 use crate::bundle::{BundleError, check_format};
 use crate::checkpoint::Object;
 use crate::ids::Hash;
-use crate::store::StateStore;
-
-/// What is fetched at once.
-const PIECE_BYTES: u64 = 8 * 1024 * 1024;
+use crate::store::{PIECE_BYTES, StateStore};
 
 /// Reads one outbox bundle.
 pub struct OutboxReader {
@@ -108,14 +104,7 @@ pub(crate) async fn check_whole(store: &StateStore, object: &Object) -> Result<O
         check_hash(name, Hash::of(&bytes), object.hash)?;
         return Ok(Some(bytes));
     }
-    let mut hash = Xxh3::new();
-    let mut at = 0;
-    while at < object.bytes {
-        let to = object.bytes.min(at + PIECE_BYTES);
-        hash.update(&store.get_range(name, at..to).await?);
-        at = to;
-    }
-    check_hash(name, Hash(hash.digest128()), object.hash)?;
+    check_hash(name, store.hash(name, object.bytes).await?, object.hash)?;
     Ok(None)
 }
 

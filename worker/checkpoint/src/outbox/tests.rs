@@ -27,13 +27,14 @@ fn chunk(slot: u32, target: &str, rows: u64, bytes: usize) -> OutboxChunk {
 }
 
 async fn write(store: &StateStore, chunks: &[OutboxChunk]) -> Option<(Object, OutboxObject)> {
-    let object = store.writer("data/3-1/7-0-a.outbox.arrow");
-    let mut writer = OutboxWriter::new(object, &about()).expect("it can be begun");
+    let name = "data/3-1/7-0-a.outbox.arrow".to_owned();
+    let mut writer = OutboxWriter::new(name, &about()).expect("it can be begun");
     for chunk in chunks {
-        let written = writer.write(chunk.slot, &chunk.target, chunk.rows, chunk.value.clone()).await;
+        let written = writer.write(chunk.slot, &chunk.target, chunk.rows, chunk.value.clone());
         written.expect("it can be written");
     }
-    writer.finish().await.expect("it can be finished")
+    let sealed = writer.seal().expect("it can be ended")?;
+    Some(sealed.store(store).await.expect("it can be stored"))
 }
 
 async fn read(store: &StateStore, object: &Object) -> Vec<OutboxChunk> {

@@ -1,6 +1,6 @@
-//! Writes an outbox bundle.
+//! Encodes an outbox bundle.
 //!
-//! Owns: how chunks become batches; counts per slot and target.
+//! Owns: how chunks become batches; counts per slot and target; the bytes until they are in the store.
 //! Never: changes the order of what one slot writes for one target.
 
 use std::collections::BTreeMap;
@@ -13,24 +13,43 @@ use arrow::buffer::{Buffer, OffsetBuffer};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::error::ArrowError;
 use bytes::Bytes;
+use object_store::PutPayload;
+use xxhash_rust::xxh3::Xxh3;
 
 use super::OutboxChunk;
-use crate::bundle::ipc::IpcWriter;
+use crate::bundle::ipc::IpcEncoder;
 use crate::bundle::{About, BundleError};
 use crate::checkpoint::{Object, OutboxObject, OutboxPart};
-use crate::store::ObjectWriter;
+use crate::ids::Hash;
+use crate::store::{StateStore, StoreError};
 
 /// Chunks wait until they are as long together: small messages cost more than their bytes.
 const BATCH_BYTES: usize = 1024 * 1024;
 
-/// Writes one outbox bundle. Nothing is in the store before `finish`; dropped, it leaves nothing.
+/// Encodes one outbox bundle, in memory: an object that the store does not take is there for another try.
 pub struct OutboxWriter {
-    file: IpcWriter,
+    file: IpcEncoder,
     schema: SchemaRef,
     waiting: Vec<OutboxChunk>,
     waiting_bytes: usize,
     /// By slot and target: rows and bytes.
     parts: BTreeMap<(u32, String), (u64, u64)>,
+    encoded: Encoded,
+}
+
+/// The bytes of an object.
+struct Encoded {
+    pieces: Vec<Bytes>,
+    bytes: u64,
+    hash: Box<Xxh3>,
+}
+
+/// An outbox bundle that is not in the store.
+#[derive(Clone, Debug)]
+pub struct SealedOutbox {
+    object: Object,
+    parts: Vec<OutboxPart>,
+    payload: PutPayload,
 }
 
 /// The columns of an outbox bundle.
@@ -47,11 +66,13 @@ fn schema(about: &About) -> SchemaRef {
 }
 
 impl OutboxWriter {
-    /// Begins a bundle.
-    pub fn new(object: ObjectWriter, about: &About) -> Result<Self, BundleError> {
+    /// Begins a bundle of this name.
+    pub fn new(name: String, about: &About) -> Result<Self, BundleError> {
         let schema = schema(about);
-        let file = IpcWriter::new(object, schema.clone(), None)?;
-        Ok(Self { file, schema, waiting: Vec::new(), waiting_bytes: 0, parts: BTreeMap::new() })
+        let file = IpcEncoder::new(name, schema.clone(), None)?;
+        let mut encoded = Encoded { pieces: Vec::new(), bytes: 0, hash: Box::new(Xxh3::new()) };
+        encoded.add(file.head().clone());
+        Ok(Self { file, schema, waiting: Vec::new(), waiting_bytes: 0, parts: BTreeMap::new(), encoded })
     }
 
     /// Bytes of encoded rows so far.
@@ -60,40 +81,32 @@ impl OutboxWriter {
     }
 
     /// Appends encoded rows.
-    pub async fn write(
-        &mut self,
-        slot: u32,
-        target: &str,
-        rows: u64,
-        value: Bytes,
-    ) -> Result<(), BundleError> {
+    pub fn write(&mut self, slot: u32, target: &str, rows: u64, value: Bytes) -> Result<(), BundleError> {
         let part = self.parts.entry((slot, target.to_owned())).or_default();
         part.0 += rows;
         part.1 += value.len() as u64;
         self.waiting_bytes += value.len();
         self.waiting.push(OutboxChunk { slot, target: target.to_owned(), rows, value });
-        if self.waiting_bytes >= BATCH_BYTES { self.flush().await } else { Ok(()) }
+        if self.waiting_bytes >= BATCH_BYTES { self.flush() } else { Ok(()) }
     }
 
-    /// Makes the object durable. `None` if nothing was written: then there is no object.
-    pub async fn finish(mut self) -> Result<Option<(Object, OutboxObject)>, BundleError> {
-        self.flush().await?;
+    /// Ends it. `None` if nothing was written: then there is no object.
+    pub fn seal(mut self) -> Result<Option<SealedOutbox>, BundleError> {
+        self.flush()?;
+        if self.parts.is_empty() {
+            return Ok(None);
+        }
         let parts = self.parts.into_iter();
         let parts =
             parts.map(|((slot, target), (rows, bytes))| OutboxPart { slot, target, rows, bytes }).collect();
-        let object = self.file.finish().await?;
-        Ok(object.map(|object| {
-            let outbox = OutboxObject { object: object.name.clone(), parts };
-            (object, outbox)
-        }))
+        let (name, mut encoded) = (self.file.name().to_owned(), self.encoded);
+        encoded.add(self.file.finish()?);
+        let Encoded { pieces, bytes, hash } = encoded;
+        let object = Object { name, bytes, hash: Hash(hash.digest128()) };
+        Ok(Some(SealedOutbox { object, parts, payload: pieces.into_iter().collect() }))
     }
 
-    /// Gives up; what was written is removed.
-    pub async fn abort(self) {
-        self.file.abort().await;
-    }
-
-    async fn flush(&mut self) -> Result<(), BundleError> {
+    fn flush(&mut self) -> Result<(), BundleError> {
         if self.waiting.is_empty() {
             return Ok(());
         }
@@ -101,8 +114,30 @@ impl OutboxWriter {
         self.waiting_bytes = 0;
         let batch = batch(&self.schema, chunks)
             .map_err(|source| BundleError::Encode { object: self.file.name().to_owned(), source })?;
-        self.file.write(&batch).await?;
+        self.encoded.add(self.file.encode(&batch)?);
         Ok(())
+    }
+}
+
+impl Encoded {
+    fn add(&mut self, piece: Bytes) {
+        self.hash.update(&piece);
+        self.bytes += piece.len() as u64;
+        self.pieces.push(piece);
+    }
+}
+
+impl SealedOutbox {
+    /// Creates the object. After an error it can be called again; after [`StoreError::NameTaken`] with another name.
+    pub async fn store(&self, store: &StateStore) -> Result<(Object, OutboxObject), StoreError> {
+        store.create_unique(&self.object, self.payload.clone()).await?;
+        let outbox = OutboxObject { object: self.object.name.clone(), parts: self.parts.clone() };
+        Ok((self.object.clone(), outbox))
+    }
+
+    /// Gives it another name, before it is in the store.
+    pub fn rename(&mut self, name: String) {
+        self.object.name = name;
     }
 }
 

@@ -1,6 +1,8 @@
 //! Starts and commits over small logs in memory.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -9,16 +11,24 @@ use object_store::memory::InMemory;
 use super::*;
 use crate::checkpoint::{Checkpoint, Object, OutboxObject, OutboxPart};
 use crate::ids::{Epoch, Generation, Hash, Lineage, WriterId};
-use crate::log::{CommitError, Log, LogError, Pacer};
+use crate::log::{CommitError, Log, LogError};
 use crate::record::{Owner, RecordError, Restore};
+use crate::retry::Pacer;
 use crate::store::{Created, StateStore};
 
-#[derive(Debug)]
-pub(crate) struct NoTime;
+/// Time goes by in pauses alone.
+#[derive(Debug, Default)]
+pub(crate) struct NoTime(AtomicU64);
 
 #[async_trait]
 impl Pacer for NoTime {
-    async fn pause(&self, _: Duration) {}
+    async fn pause(&self, about: Duration) {
+        self.0.fetch_add(about.as_millis() as u64, Relaxed);
+    }
+
+    fn elapsed(&self) -> Duration {
+        Duration::from_millis(self.0.load(Relaxed))
+    }
 
     fn now_ms(&self) -> i64 {
         0
@@ -27,7 +37,7 @@ impl Pacer for NoTime {
 
 pub(crate) fn log() -> Log {
     let store = StateStore::new(Arc::new(InMemory::new()), "job".into(), "memory".into());
-    Log::new(store, Arc::new(NoTime))
+    Log::new(store.paced_by(Arc::new(NoTime::default())))
 }
 
 pub(crate) fn request(number: u128) -> StartRequest {

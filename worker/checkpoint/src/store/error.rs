@@ -1,13 +1,15 @@
 //! What a store can refuse, as its user reads it.
 //!
-//! Owns: the words; which error means that something is not there.
-//! Never: decides whether to try again.
+//! Owns: the words; which error means that something is not there, and which may pass.
+//! Never: tries again.
 
 use std::error::Error as _;
 use std::io;
 use std::time::Duration;
 
 use object_store::Error;
+
+use crate::retry::{Passing, io_may_pass};
 
 /// An answer of the store that is not the one that was wanted.
 #[derive(Debug, thiserror::Error)]
@@ -109,6 +111,21 @@ impl StoreError {
     }
 }
 
+impl Passing for StoreError {
+    fn may_pass(&self) -> bool {
+        match self {
+            Self::TimedOut { .. } | Self::Full { .. } => true,
+            Self::Failed { source, .. } => source.downcast_ref().is_none_or(call_may_pass),
+            Self::Missing { .. }
+            | Self::Denied { .. }
+            | Self::Unfit { .. }
+            | Self::BadName { .. }
+            | Self::NameTaken { .. }
+            | Self::Short { .. } => false,
+        }
+    }
+}
+
 /// What was asked of which store.
 #[derive(Clone, Copy)]
 pub(super) struct Asked<'a> {
@@ -149,6 +166,19 @@ impl Asked<'_> {
             Some(_) | None => StoreError::Failed { what, name, store, source: Box::new(error) },
         }
     }
+}
+
+/// Whether the same call may succeed later: unless the store does not know such calls, or has stopped.
+fn call_may_pass(error: &Error) -> bool {
+    let lasting = matches!(
+        error,
+        Error::InvalidPath { .. }
+            | Error::NotSupported { .. }
+            | Error::NotImplemented { .. }
+            | Error::UnknownConfigurationKey { .. }
+            | Error::JoinError { .. }
+    );
+    !lasting && io_kind(error).is_none_or(io_may_pass)
 }
 
 /// The operating system's answer, if it was that.

@@ -1,7 +1,7 @@
 //! Where the objects of one state are: a folder of some object store.
 //!
-//! Owns: what an answer of the store means; deadlines; the names in messages.
-//! Never: overwrites anything, tries twice, or knows what is in an object.
+//! Owns: what an answer of the store means; deadlines; which calls can be made again; the names in messages.
+//! Never: overwrites anything, creates a record of the log twice, or knows what is in an object.
 
 use std::ops::Range;
 use std::path::Path as FolderPath;
@@ -13,14 +13,17 @@ use futures::TryStreamExt as _;
 use object_store::path::Path;
 use object_store::{Error, ObjectStore, ObjectStoreExt as _, PutMode, PutOptions, PutPayload};
 
-use crate::ids::WriterId;
+use crate::checkpoint::Object;
+use crate::ids::{Hash, WriterId};
 use crate::planted::{self, Bug};
+use crate::retry::{Pacer, Patience, Retries};
 
 use error::Asked;
 
 mod error;
 mod local;
 mod unfinished;
+mod unique;
 mod writer;
 
 #[cfg(test)]
@@ -28,10 +31,13 @@ mod tests;
 
 pub use error::StoreError;
 pub use local::DurableLocal;
+pub(crate) use unique::PIECE_BYTES;
 pub use writer::ObjectWriter;
 
 /// How long a call may take. A part of an object is 8 MiB.
 const DEADLINE: Duration = Duration::from_secs(30);
+/// For how long a call that fails is made again, unless whoever makes it says otherwise.
+const PATIENCE: Patience = Patience::Within(Duration::from_secs(5));
 
 /// The objects of one state or savepoint. Clones are cheap.
 #[derive(Clone, Debug)]
@@ -40,6 +46,8 @@ pub struct StateStore {
     root: Path,
     shown: Arc<str>,
     deadline: Duration,
+    patience: Patience,
+    retries: Retries,
 }
 
 /// What came of creating an object.
@@ -94,12 +102,23 @@ impl StateStore {
 
     /// The state under `root` of a store. `shown` is what messages call it.
     pub fn new(store: Arc<dyn ObjectStore>, root: Path, shown: String) -> Self {
-        Self { store, root, shown: shown.into(), deadline: DEADLINE }
+        let (patience, retries) = (PATIENCE, Retries::default());
+        Self { store, root, shown: shown.into(), deadline: DEADLINE, patience, retries }
     }
 
     /// The same with another deadline for each call.
     pub fn with_deadline(self, deadline: Duration) -> Self {
         Self { deadline, ..self }
+    }
+
+    /// The same, going on for so long when a call fails.
+    pub fn with_patience(self, patience: Patience) -> Self {
+        Self { patience, ..self }
+    }
+
+    /// The same in another time.
+    pub fn paced_by(self, pacer: Arc<dyn Pacer>) -> Self {
+        Self { retries: Retries::paced_by(pacer), ..self }
     }
 
     /// A folder of it, such as a savepoint's.
@@ -114,22 +133,34 @@ impl StateStore {
         &self.shown
     }
 
+    /// For how long it goes on when a call fails.
+    pub fn patience(&self) -> Patience {
+        self.patience
+    }
+
+    /// What tries again.
+    pub fn retries(&self) -> &Retries {
+        &self.retries
+    }
+
     /// Refuses a store that cannot be written, that lets two writers create one object, or that does not list what was
     /// created. `writer` is a random number: two probes never touch the same object.
     pub async fn probe(&self, writer: WriterId) -> Result<(), StoreError> {
         let name = format!("probe/{writer}");
+        self.retries.run(self.patience, || self.probe_at(&name)).await
+    }
+
+    async fn probe_at(&self, name: &str) -> Result<(), StoreError> {
+        const FIRST: &[u8] = b"first";
         let unfit = |why| Err(StoreError::Unfit { store: self.shown.to_string(), why });
-        match self.create(&name, Bytes::from_static(b"first")).await {
-            Created::Created => {}
-            Created::Exists => return Err(self.name_taken(&name)),
-            Created::Unknown(error) => return Err(error),
-        }
-        let second = self.create(&name, Bytes::from_static(b"second")).await;
+        let first = Object { name: name.to_owned(), bytes: FIRST.len() as u64, hash: Hash::of(FIRST) };
+        self.create_unique(&first, PutPayload::from_static(FIRST)).await?;
+        let second = self.create(name, Bytes::from_static(b"second")).await;
         let listed = self.list("probe", None).await?;
-        let read = self.get(&name).await?;
-        self.delete(&name).await?;
+        let read = self.get(name).await?;
+        self.delete(name).await?;
         match second {
-            Created::Exists if read == b"first"[..] => {}
+            Created::Exists if read == FIRST => {}
             Created::Unknown(error) => return Err(error),
             Created::Created | Created::Exists => {
                 return unfit("two writers can create the same object; it has no conditional writes");
@@ -144,8 +175,7 @@ impl StateStore {
     /// The whole object.
     pub async fn get(&self, name: &str) -> Result<Bytes, StoreError> {
         let path = self.path(name)?;
-        let read = async { self.store.get(&path).await?.bytes().await };
-        self.timed("read", name, read).await
+        self.ask("read", name, || async { self.store.get(&path).await?.bytes().await }).await
     }
 
     /// A part of an object: all of the part, or an error.
@@ -155,7 +185,7 @@ impl StateStore {
         }
         let (wanted, length) = (range.end, range.end - range.start);
         let path = self.path(name)?;
-        let read = self.timed("read", name, self.store.get_range(&path, range)).await;
+        let read = self.ask("read", name, || self.store.get_range(&path, range.clone())).await;
         if read.as_ref().is_ok_and(|bytes| bytes.len() as u64 == length) {
             return read;
         }
@@ -174,14 +204,15 @@ impl StateStore {
     /// How long an object is; `None` if there is none.
     pub async fn size(&self, name: &str) -> Result<Option<u64>, StoreError> {
         let path = self.path(name)?;
-        match self.timed("look at", name, self.store.head(&path)).await {
+        match self.ask("look at", name, || self.store.head(&path)).await {
             Ok(meta) => Ok(Some(meta.size)),
             Err(error) if error.is_missing() => Ok(None),
             Err(error) => Err(error),
         }
     }
 
-    /// Creates an object, if there is none of this name.
+    /// Creates an object, if there is none of this name. Never made again: what an answer means that was lost is for
+    /// the caller to find out.
     pub async fn create(&self, name: &str, bytes: Bytes) -> Created {
         self.create_from(name, bytes.into()).await
     }
@@ -202,17 +233,18 @@ impl StateStore {
                 Err(error) => Err(error),
             }
         };
-        self.timed("create", name, put).await.unwrap_or_else(Created::Unknown)
+        self.once("create", name, put).await.unwrap_or_else(Created::Unknown)
     }
 
     /// The objects in a folder, those in its folders included, by name; only those behind `after` if it is given.
     pub async fn list(&self, folder: &str, after: Option<&str>) -> Result<Vec<Listed>, StoreError> {
         let prefix = self.path(folder)?;
-        let found = match after {
-            Some(after) => self.store.list_with_offset(Some(&prefix), &self.path(after)?),
-            None => self.store.list(Some(&prefix)),
+        let after = after.map(|after| self.path(after)).transpose()?;
+        let list = || match &after {
+            Some(after) => self.store.list_with_offset(Some(&prefix), after).try_collect(),
+            None => self.store.list(Some(&prefix)).try_collect(),
         };
-        let found: Vec<_> = self.timed("list", folder, found.try_collect()).await?;
+        let found: Vec<_> = self.ask("list", folder, list).await?;
         let mut listed: Vec<_> = found
             .into_iter()
             .filter_map(|meta| Some(Listed { name: self.name_of(&meta.location)?, bytes: meta.size }))
@@ -224,7 +256,7 @@ impl StateStore {
     /// Deletes an object. One that is not there counts as deleted.
     pub async fn delete(&self, name: &str) -> Result<(), StoreError> {
         let path = self.path(name)?;
-        match self.timed("delete", name, self.store.delete(&path)).await {
+        match self.ask("delete", name, || self.store.delete(&path)).await {
             Err(error) if !error.is_missing() => Err(error),
             Ok(()) | Err(_) => Ok(()),
         }
@@ -255,7 +287,18 @@ impl StateStore {
         StoreError::NameTaken { name: name.to_owned(), store: self.shown.to_string() }
     }
 
-    async fn timed<T>(
+    /// Makes a call that may be made again.
+    async fn ask<T, F: Future<Output = object_store::Result<T>>>(
+        &self,
+        what: &'static str,
+        name: &str,
+        mut call: impl FnMut() -> F,
+    ) -> Result<T, StoreError> {
+        self.retries.run(self.patience, || self.once(what, name, call())).await
+    }
+
+    /// Makes a call that may not.
+    async fn once<T>(
         &self,
         what: &'static str,
         name: &str,

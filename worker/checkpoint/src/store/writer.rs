@@ -7,7 +7,7 @@ use bytes::Bytes;
 use object_store::{MultipartUpload, ObjectStoreExt as _, PutPayload};
 use xxhash_rust::xxh3::Xxh3;
 
-use super::{Created, StateStore, StoreError};
+use super::{StateStore, StoreError};
 use crate::checkpoint::Object;
 use crate::ids::Hash;
 
@@ -65,26 +65,26 @@ impl ObjectWriter {
         if self.upload.is_some() {
             self.upload_part().await?;
         }
-        let name = std::mem::take(&mut self.name);
+        let object = Object { name: std::mem::take(&mut self.name), bytes: self.bytes, hash: self.hash() };
         match self.upload.take() {
             Some(mut upload) => {
-                let completed = self.store.timed("complete", &name, upload.complete()).await;
-                completed?;
+                let completed = self.store.once("complete", &object.name, upload.complete()).await;
+                if let Err(error) = completed {
+                    // An upload is completed once. Only what is there tells whether it was.
+                    let is_there = self.store.holds(&object).await.is_ok_and(|held| held == Some(true));
+                    return if is_there { Ok(object) } else { Err(error) };
+                }
             }
-            None => match self.store.create_from(&name, self.waiting.drain(..).collect()).await {
-                Created::Created => {}
-                Created::Exists => return Err(self.store.name_taken(&name)),
-                Created::Unknown(error) => return Err(error),
-            },
+            None => self.store.create_unique(&object, self.waiting.drain(..).collect()).await?,
         }
-        Ok(Object { name, bytes: self.bytes, hash: self.hash() })
+        Ok(object)
     }
 
     /// Gives up; what was written is removed.
     pub async fn abort(mut self) {
         if let Some(mut upload) = self.upload.take() {
             // Nobody refers to what stays if this fails, and nobody sees it.
-            let _ = self.store.timed("abort", &self.name, upload.abort()).await;
+            let _ = self.store.once("abort", &self.name, upload.abort()).await;
         }
     }
 
@@ -93,15 +93,16 @@ impl ObjectWriter {
         self.waiting_bytes = 0;
         if self.upload.is_none() {
             let path = self.store.path(&self.name)?;
-            let begin = self.store.store.put_multipart(&path);
-            self.upload = Some(self.store.timed("begin", &self.name, begin).await?);
+            let begin = || self.store.store.put_multipart(&path);
+            self.upload = Some(self.store.ask("begin", &self.name, begin).await?);
         }
         let Some(upload) = &mut self.upload else { return Ok(()) };
         if part.content_length() == 0 {
             return Ok(());
         }
+        // Asked again, an upload would take it for a further part. Stores over HTTP repeat the request themselves.
         let put = upload.put_part(part);
-        self.store.timed("write", &self.name, put).await
+        self.store.once("write", &self.name, put).await
     }
 }
 

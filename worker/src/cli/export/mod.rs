@@ -14,11 +14,11 @@ use std::time::{Duration, Instant};
 
 use streamjob_checkpoint::bundle::BundleReader;
 use streamjob_checkpoint::checkpoint::{Checkpoint, SliceState};
+use streamjob_checkpoint::retry::with_causes;
 use streamjob_core::window::WindowError;
 use thiserror::Error;
 
 use super::args::{ExportArgs, StateCommand};
-use super::run::with_causes;
 use super::state::{JobState, Point, StateError, check_fingerprint};
 use super::{Exit, logs};
 use crate::progress::Screen;

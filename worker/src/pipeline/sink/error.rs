@@ -1,11 +1,12 @@
 //! What goes wrong when rows leave the process.
 //!
 //! Owns: the remedy for each cause.
-//! Never: retries.
+//! Never: tries again.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
+use streamjob_checkpoint::retry::{Passing, io_may_pass};
 use thiserror::Error;
 
 use crate::pipeline::encode::EncodeError;
@@ -90,12 +91,26 @@ impl SinkError {
     }
 }
 
+impl Passing for SinkError {
+    fn may_pass(&self) -> bool {
+        match self {
+            Self::Io { source, .. } => io_may_pass(source.kind()),
+            Self::ForeignFolder { .. }
+            | Self::OlderThanOutput { .. }
+            | Self::ReaderGone
+            | Self::Stdout(_)
+            | Self::Target { .. }
+            | Self::Encode(_) => false,
+        }
+    }
+}
+
 fn remedy(cause: &io::Error) -> &'static str {
     // A wildcard on purpose: the system has many more causes, and for those its own words must do.
     #[expect(clippy::wildcard_enum_match_arm, reason = "the enum is the standard library's and open")]
     match cause.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            "free some space there or choose another `url`, then run again"
+            "free some space there, or choose another `url` and run again"
         }
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
             "make the folder writable or choose another `url`, then run again"

@@ -287,7 +287,7 @@ fn a_full_disk_is_reported_and_leaves_no_partial_file() {
     drop(publication);
 
     assert!(error.contains("cannot write ") && error.contains("No space left on device"), "{error}");
-    assert!(error.ends_with("free some space there or choose another `url`, then run again"), "{error}");
+    assert!(error.ends_with("free some space there, or choose another `url` and run again"), "{error}");
     assert!(names(&disk.path()).is_empty());
 }
 

@@ -16,6 +16,7 @@ use streamjob_checkpoint::log::{CommitError, Log};
 use streamjob_checkpoint::protocol::{Commit, CommitPermit};
 use streamjob_checkpoint::record::{Record, Stored};
 use streamjob_checkpoint::retention::{Retention, RetentionError, Sweep};
+use streamjob_checkpoint::retry::{Patience, with_causes};
 use streamjob_checkpoint::savepoint;
 use tokio::runtime::Handle;
 use tokio::sync::Mutex;
@@ -23,9 +24,8 @@ use tokio::task::JoinHandle;
 
 use super::event::Input;
 use super::shell::CoordinatorSetup;
-use crate::durability::with_causes;
 use crate::pipeline::clock::Clock;
-use crate::pipeline::sink::{self, Folder, Target};
+use crate::pipeline::sink::{self, Folder, SinkError, Target};
 use crate::runtime::messages::PublishedFile;
 
 /// How long objects stay that nothing names any more: readers of an old checkpoint have that much time.
@@ -97,17 +97,17 @@ impl Effects {
     pub(super) fn conclude(&mut self, (lineage, epoch): (Lineage, Epoch), files: Vec<PublishedFile>) {
         let (shared, folders) = (Arc::clone(&self.shared), Arc::clone(&self.folders));
         self.begin(async move {
-            let listed = if files.is_empty() {
-                Ok(())
-            } else {
-                let list = move || list(&folders, (lineage, epoch), files);
-                tokio::task::spawn_blocking(list).await.unwrap_or_else(|error| Err(error.to_string()))
+            let files = Arc::new(files);
+            let list = || {
+                let (folders, files) = (Arc::clone(&folders), Arc::clone(&files));
+                beside(move || list(&folders, (lineage, epoch), &files))
             };
+            let listed = shared.log.store().retries().run(Patience::Endless, list).await;
             if listed.is_ok() {
                 // Nobody waits for an epoch without output.
                 let _waited = shared.permit.lock().await.published(lineage, epoch);
             }
-            Input::Concluded(listed)
+            Input::Concluded(listed.map_err(|error| with_causes(&error)))
         });
     }
 
@@ -221,22 +221,29 @@ fn record_of(stored: &Stored) -> Arc<Record> {
     Arc::new(stored.record.clone())
 }
 
+/// Does what blocks where it does not hold up other tasks.
+async fn beside<T: Send + 'static>(what: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(what).await {
+        Ok(done) => done,
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
+}
+
 /// Writes `_epoch-<n>.json` into each folder that got files.
 fn list(
     folders: &BTreeMap<Target, Folder>,
     (lineage, epoch): (Lineage, Epoch),
-    files: Vec<PublishedFile>,
-) -> Result<(), String> {
-    let mut by_target: BTreeMap<String, Vec<sink::PublishedFile>> = BTreeMap::new();
+    files: &[PublishedFile],
+) -> Result<(), SinkError> {
+    let mut by_target: BTreeMap<&str, Vec<sink::PublishedFile>> = BTreeMap::new();
     for PublishedFile { target, name, rows, bytes } in files {
-        by_target.entry(target).or_default().push(sink::PublishedFile { name, rows, bytes });
+        let file = sink::PublishedFile { name: name.clone(), rows: *rows, bytes: *bytes };
+        by_target.entry(target).or_default().push(file);
     }
     for (target, files) in by_target {
-        let folder = Target::named(&target).and_then(|target| folders.get(&target));
-        let folder =
-            folder.ok_or_else(|| format!("files were published for `{target}`, which has no folder"))?;
-        sink::write_epoch_manifest(&folder.path, &lineage.to_string(), epoch.0, &files)
-            .map_err(|error| with_causes(&error))?;
+        let folder = Target::named(target).and_then(|target| folders.get(&target));
+        let folder = folder.ok_or_else(|| SinkError::Target { name: target.to_owned() })?;
+        sink::write_epoch_manifest(&folder.path, &lineage.to_string(), epoch.0, &files)?;
     }
     Ok(())
 }

@@ -4,10 +4,11 @@
 //! Never: commits.
 
 use streamjob_checkpoint::ids::Epoch;
+use streamjob_checkpoint::retry::Pauses;
 use streamjob_checkpoint::transition::due_for_compaction;
 
 use super::event::Note;
-use super::state::{Coordinator, pause};
+use super::state::Coordinator;
 use super::step::{Collecting, Report, Step};
 use crate::runtime::messages::ToWorker;
 
@@ -29,7 +30,8 @@ impl Coordinator {
     pub(super) fn abandon(&mut self, cause: String) {
         let epoch = self.last_epoch;
         self.abandoned_in_a_row += 1;
-        self.not_before = self.now + pause(self.abandoned_in_a_row).min(self.setup.interval);
+        self.not_before =
+            self.now + Pauses::OF_A_CALL.after(self.abandoned_in_a_row).min(self.setup.interval);
         self.step = Step::Idle;
         self.outputs.extend(self.savepoints.on_abandoned(&cause));
         self.note(Note::Abandoned { epoch, cause, in_a_row: self.abandoned_in_a_row });

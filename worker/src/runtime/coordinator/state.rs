@@ -16,6 +16,7 @@ use streamjob_checkpoint::checkpoint::Checkpoint;
 use streamjob_checkpoint::ids::{Epoch, Generation};
 use streamjob_checkpoint::planted::{self, Bug};
 use streamjob_checkpoint::protocol::Commit;
+use streamjob_checkpoint::retry::Pauses;
 
 use super::Ending;
 use super::event::{End, Input, Note, Output, Setup};
@@ -25,10 +26,6 @@ use crate::runtime::messages::{FailureKind, PublishedFile, ToCoordinator, ToWork
 
 /// How long workers have to register.
 const REGISTER_TIMEOUT: Duration = Duration::from_secs(60);
-/// The first pause after a failure; each one in a row doubles it.
-const PAUSE_MIN: Duration = Duration::from_millis(100);
-/// The longest pause between two tries of an append.
-const PAUSE_MAX: Duration = Duration::from_secs(10);
 
 /// The coordinator, as a state machine.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -296,7 +293,7 @@ impl Coordinator {
             return self.protocol("an append that nobody wanted is unresolved".to_owned());
         };
         appending.tries += 1;
-        let pause = pause(appending.tries);
+        let pause = Pauses::OF_A_CALL.after(appending.tries);
         appending.again_at = Some(self.now + pause);
         self.note(Note::Unresolved { cause, pause });
     }
@@ -373,9 +370,4 @@ impl Coordinator {
             REGISTER_TIMEOUT.as_secs()
         )
     }
-}
-
-/// The pause after so many failures in a row.
-pub(super) fn pause(in_a_row: u32) -> Duration {
-    PAUSE_MIN.saturating_mul(1 << in_a_row.saturating_sub(1).min(16)).min(PAUSE_MAX)
 }

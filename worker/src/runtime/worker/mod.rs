@@ -17,6 +17,7 @@ use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, select};
 use streamjob_checkpoint::ids::Epoch;
+use streamjob_checkpoint::retry::with_causes;
 use streamjob_checkpoint::store::StateStore;
 use streamjob_plan::Plan;
 use tokio::runtime::Handle;
@@ -29,7 +30,6 @@ use super::transport::{WorkerLink, WorkerSender};
 use super::{Inputs, Options, RunError};
 use crate::durability::restore::Restored;
 use crate::durability::uploader::{Done, Work};
-use crate::durability::with_causes;
 use crate::metrics::JobMetrics;
 use crate::pipeline::clock::Clock;
 

@@ -11,10 +11,10 @@ use streamjob_checkpoint::checkpoint::Object;
 use streamjob_checkpoint::ids::{Epoch, Lineage};
 use streamjob_checkpoint::outbox::read_outbox;
 use streamjob_checkpoint::store::StateStore;
-use tokio::runtime::Handle;
 
 use super::super::RunError;
 use super::super::messages::Publication;
+use crate::durability::Calls;
 use crate::durability::outbox::OutboxBudget;
 use crate::metrics::JobMetrics;
 use crate::pipeline::sink::{self, FilePublisher, PublishedFile, SinkError, Target};
@@ -36,13 +36,15 @@ pub(super) struct PublishThread {
     pub(super) publisher: Publisher,
     pub(super) budget: Arc<OutboxBudget>,
     pub(super) metrics: Arc<JobMetrics>,
+    pub(super) calls: Calls,
 }
 
 impl PublishThread {
     /// Runs until the senders of `epochs` are gone.
     pub(super) fn run(self, epochs: &Receiver<Publish>, mut say: impl FnMut(Published)) {
         while let Ok(Publish { output, own }) = epochs.recv() {
-            let files = self.publisher.publish(&output);
+            // However long it takes: processing goes on meanwhile, until the budget is used.
+            let Some(files) = self.calls.wait(self.publisher.publish(&output)) else { return };
             if own && files.is_ok() {
                 let parts = output.outbox.iter().flat_map(|outbox| &outbox.parts);
                 self.budget.release(parts.map(|part| part.bytes).sum());
@@ -55,25 +57,27 @@ impl PublishThread {
 
 /// Reads outboxes back and writes what is in them to their targets.
 pub(in crate::runtime) struct Publisher {
-    /// Where outboxes are.
+    /// Where outboxes are; as long as it goes on when a call fails, the publisher does when a file cannot be written.
     pub store: StateStore,
     /// Where their rows go.
     pub files: FilePublisher,
-    /// What the store's calls run on.
-    pub runtime: Handle,
 }
 
 impl Publisher {
     /// Makes the output of an epoch appear. Once more, it changes nothing.
-    pub(in crate::runtime) fn publish(
+    pub(in crate::runtime) async fn publish(
         &self,
         output: &Publication,
     ) -> Result<Vec<(Target, PublishedFile)>, RunError> {
+        self.store.retries().run(self.store.patience(), || self.try_publish(output)).await
+    }
+
+    async fn try_publish(&self, output: &Publication) -> Result<Vec<(Target, PublishedFile)>, RunError> {
         let mut publication = self.files.begin(output.lineage.to_string(), output.epoch.0);
         for outbox in &output.outbox {
             let object = output.objects.iter().find(|object| object.name == outbox.object);
             let object = object.expect("a validated checkpoint names the objects of its outbox");
-            self.runtime.block_on(self.copy(object, &mut publication))?;
+            self.copy(object, &mut publication).await?;
         }
         Ok(publication.finish()?)
     }

@@ -5,13 +5,16 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use streamjob_checkpoint::checkpoint::{Object, PartitionState, PartitionStatus};
 use streamjob_checkpoint::ids::{Epoch, Generation};
+use streamjob_checkpoint::retry::Patience;
 use streamjob_checkpoint::transition::{SlotStart, assign};
+use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::super::RunError;
@@ -19,14 +22,17 @@ use super::publish::{Publish, PublishThread, Published, Publisher};
 use super::slot::{Command, Slot, SlotEvent, SlotHandle};
 use super::wiring::{self, Ends, folders, window_spec};
 use super::{Start, WorkerSetup};
-use crate::durability::ObjectWriterId;
 use crate::durability::outbox::{OutboxBudget, OutboxSender, outbox};
 use crate::durability::restore::{Restored, Restorer};
 use crate::durability::snapshot::StateLayout;
 use crate::durability::uploader::{Done, GivenUp, Uploader, Work};
+use crate::durability::{Calls, ObjectWriterId};
 use crate::metrics::{self, JobMetrics};
 use crate::pipeline::sink::{FilePublisher, claim_folder};
 use crate::pipeline::transform::Payload;
+
+/// For how long a part of an epoch is tried to be stored before the epoch is abandoned; its data comes with the next.
+const UPLOAD_PATIENCE: Patience = Patience::Within(Duration::from_secs(30));
 
 /// What happens on the threads of a worker.
 pub(super) enum Event {
@@ -49,7 +55,9 @@ pub(super) struct Threads {
     work: Sender<Work>,
     publish: Sender<Publish>,
     given_up: GivenUp,
-    leaving: Arc<AtomicBool>,
+    calls: Calls,
+    /// Gives up the calls.
+    leave: watch::Sender<bool>,
     handles: Vec<JoinHandle<()>>,
 }
 
@@ -77,12 +85,14 @@ impl Threads {
         let (events, heard) = unbounded();
         let budget = Arc::new(OutboxBudget::new(setup.options.unpublished_bytes_max));
         let channels = Channels { events, work: unbounded(), publish: unbounded(), budget };
+        let (leave, calls) = Calls::new(setup.runtime.clone());
         let mut threads = Self {
             slots: Vec::new(),
             work: channels.work.0.clone(),
             publish: channels.publish.0.clone(),
             given_up: GivenUp::default(),
-            leaving: Arc::new(AtomicBool::new(false)),
+            calls,
+            leave,
             handles: Vec::new(),
         };
         let id =
@@ -136,8 +146,8 @@ impl Threads {
 
     /// Ends all threads and waits for them.
     pub(super) fn join(self) {
-        let Self { slots, work, publish, given_up: _, leaving, handles } = self;
-        leaving.store(true, Ordering::Relaxed);
+        let Self { slots, work, publish, given_up: _, calls: _, leave, handles } = self;
+        leave.send_replace(true);
         slots.iter().for_each(|slot| slot.tell(Command::Exit));
         drop((slots, work, publish));
         for handle in handles {
@@ -154,13 +164,13 @@ impl Threads {
         let half_full = channels.events.clone();
         let (thread, senders) = outbox(
             setup.plan.parallelism,
-            (setup.store.clone(), id.clone(), setup.runtime.clone()),
+            (setup.store.clone().with_patience(UPLOAD_PATIENCE), id.clone(), self.calls.clone()),
             &channels.budget,
             Arc::new(move || tell(&half_full, Event::OutboxHalfFull)),
         );
         let sealed = channels.work.0.clone();
         self.launch("outbox", channels.events.clone(), move || {
-            thread.run(|epoch, object| drop(sealed.send(Work::Outbox(epoch, object))));
+            thread.run(|epoch, outbox| drop(sealed.send(Work::Outbox(epoch, outbox))));
         })?;
         Ok(senders)
     }
@@ -174,10 +184,10 @@ impl Threads {
     ) -> Result<(), RunError> {
         let uploader = Uploader {
             slots: setup.plan.parallelism as usize,
-            store: setup.store.clone(),
+            store: setup.store.clone().with_patience(UPLOAD_PATIENCE),
             id,
             layout,
-            runtime: setup.runtime.clone(),
+            calls: self.calls.clone(),
             given_up: self.given_up.clone(),
         };
         let (work, events) = (channels.work.1.clone(), channels.events.clone());
@@ -188,12 +198,11 @@ impl Threads {
 
     fn start_publisher(&mut self, setup: &WorkerSetup, channels: &Channels) -> Result<(), RunError> {
         let publisher = Publisher {
-            store: setup.store.clone(),
+            store: setup.store.clone().with_patience(Patience::Endless),
             files: FilePublisher::new(folders(&setup.plan), Uuid::new_v4().simple().to_string()),
-            runtime: setup.runtime.clone(),
         };
         let (budget, metrics) = (Arc::clone(&channels.budget), Arc::clone(&setup.metrics));
-        let publisher = PublishThread { publisher, budget, metrics };
+        let publisher = PublishThread { publisher, budget, metrics, calls: self.calls.clone() };
         let (epochs, events) = (channels.publish.1.clone(), channels.events.clone());
         self.launch("publisher", channels.events.clone(), move || {
             publisher.run(&epochs, |published| tell(&events, Event::Published(published)));
@@ -212,12 +221,11 @@ impl Threads {
         events: Sender<Event>,
     ) -> Result<(), RunError> {
         let restorer = Restorer {
-            store: setup.store.clone(),
+            store: setup.store.clone().with_patience(Patience::Endless),
             layout,
             spec: window_spec(&setup.plan, &Payload::of(&setup.plan)),
             objects: objects.to_vec(),
-            runtime: setup.runtime.clone(),
-            leaving: Arc::clone(&self.leaving),
+            calls: self.calls.clone(),
         };
         self.launch("restore", events.clone(), move || {
             restorer.run(&starts, |restored| tell(&events, Event::Restored(restored)));
