@@ -26,7 +26,7 @@ use streamjob_checkpoint::outbox::{OutboxWriter, read_outbox};
 use streamjob_checkpoint::protocol::{BeginAt, Begun, Commit, CommitPermit, Refusal, Start, StartRequest};
 use streamjob_checkpoint::record::{Body, Owner, Stored};
 use streamjob_checkpoint::retention::{Retention, RetentionError, Sweep};
-use streamjob_checkpoint::retry::Pacer;
+use streamjob_checkpoint::retry::{Pacer, Patience};
 use streamjob_checkpoint::store::StateStore;
 use streamjob_checkpoint::transition::next_checkpoint;
 
@@ -200,61 +200,16 @@ impl Process {
             move |kind| name(kind)
         });
         let end_ms = (epoch.0 / EPOCHS_OF_A_WINDOW) as i64 * 1000 + 1000;
+        // Some do not ask twice: their epochs are abandoned.
+        let patience = if self.random.bool() { Patience::NONE } else { self.store.patience() };
+        let store = self.store.clone().with_patience(patience);
         let report = match self.bundles {
-            true => self.write_objects(&about, [&state, &outbox], (end_ms, rows, before)).await?,
-            false => self.write_plain(&outbox, &rows, before).await?,
+            true => write_objects(&store, &about, [&state, &outbox], (end_ms, rows, before)).await?,
+            false => write_plain(&store, &outbox, &rows, before).await?,
         };
         let next =
             next_checkpoint(before, epoch, 1, &[report]).expect("the reports fit the checkpoint before");
         Some(next)
-    }
-
-    async fn write_objects(
-        &self,
-        about: &About,
-        [state, outbox]: [&str; 2],
-        (end_ms, rows, before): (i64, Range<u64>, &Checkpoint),
-    ) -> Option<WorkerReport> {
-        let count = rows.end - rows.start;
-        let fields = ["key", "rows.sum"].map(|name| Field::new(name, DataType::Int64, false));
-        let schema = state_schema(&fields[..1], &fields[1..], about);
-        let mut writer =
-            StateWriter::new(self.store.writer(state), schema.clone()).expect("the head is encoded");
-        let column = |value: u64| -> ArrayRef { Arc::new(Int64Array::from(vec![value as i64])) };
-        let batch =
-            state_batch(&schema, end_ms, vec![7], vec![column(7)], vec![column(count)]).expect("columns fit");
-        let new = NewBlock { kind: BlockKind::Delta, groups: Groups::ALL, input_rows: count };
-        let block = writer.write_block(new, std::iter::once(batch)).await.ok()??;
-        let state = writer.finish().await.ok()??;
-        let mut writer = OutboxWriter::new(outbox.to_owned(), about).expect("the head is encoded");
-        writer.write(0, "results", count, text_of(&rows)).expect("rows are encoded");
-        let sealed = writer.seal().expect("rows are encoded").expect("there are rows");
-        let (object, outbox) = sealed.store(&self.store).await.ok()?;
-        let already = before.slices.iter().find(|slice| slice.end_ms == end_ms);
-        let already: u64 = already.iter().flat_map(|slice| &slice.shares).map(|share| share.input_rows).sum();
-        let share = Share { groups: Groups::ALL, input_rows: already + count, emitted: Emitted::Nothing };
-        let slot = SlotReport {
-            shares: vec![(end_ms, share)],
-            blocks: vec![(end_ms, block)],
-            ..slot(&rows, before)
-        };
-        Some(WorkerReport { slots: vec![slot], outbox: vec![outbox], objects: vec![state, object] })
-    }
-
-    /// The same without Arrow, which takes most of the time: the output as it is, and no state.
-    async fn write_plain(
-        &self,
-        outbox: &str,
-        rows: &Range<u64>,
-        before: &Checkpoint,
-    ) -> Option<WorkerReport> {
-        let mut writer = self.store.writer(outbox);
-        writer.write(text_of(rows)).await.ok()?;
-        let object = writer.finish().await.ok()?;
-        let rows_out = rows.end - rows.start;
-        let part = OutboxPart { slot: 0, target: "results".into(), rows: rows_out, bytes: object.bytes };
-        let outbox = OutboxObject { object: object.name.clone(), parts: vec![part] };
-        Some(WorkerReport { slots: vec![slot(rows, before)], outbox: vec![outbox], objects: vec![object] })
     }
 
     async fn commit(&self, log: &Log, leader: &mut Leader, commit: Commit) -> Result<Stored, Ended> {
@@ -321,6 +276,50 @@ impl Process {
             assert_eq!(sum, rows, "rows in the state of the window that ends at {}", slice.end_ms);
         }
     }
+}
+
+async fn write_objects(
+    store: &StateStore,
+    about: &About,
+    [state, outbox]: [&str; 2],
+    (end_ms, rows, before): (i64, Range<u64>, &Checkpoint),
+) -> Option<WorkerReport> {
+    let count = rows.end - rows.start;
+    let fields = ["key", "rows.sum"].map(|name| Field::new(name, DataType::Int64, false));
+    let schema = state_schema(&fields[..1], &fields[1..], about);
+    let mut writer = StateWriter::new(store.writer(state), schema.clone()).expect("the head is encoded");
+    let column = |value: u64| -> ArrayRef { Arc::new(Int64Array::from(vec![value as i64])) };
+    let batch =
+        state_batch(&schema, end_ms, vec![7], vec![column(7)], vec![column(count)]).expect("columns fit");
+    let new = NewBlock { kind: BlockKind::Delta, groups: Groups::ALL, input_rows: count };
+    let block = writer.write_block(new, std::iter::once(batch)).await.ok()??;
+    let state = writer.finish().await.ok()??;
+    let mut writer = OutboxWriter::new(outbox.to_owned(), about).expect("the head is encoded");
+    writer.write(0, "results", count, text_of(&rows)).expect("rows are encoded");
+    let sealed = writer.seal().expect("rows are encoded").expect("there are rows");
+    let (object, outbox) = sealed.store(store).await.ok()?;
+    let already = before.slices.iter().find(|slice| slice.end_ms == end_ms);
+    let already: u64 = already.iter().flat_map(|slice| &slice.shares).map(|share| share.input_rows).sum();
+    let share = Share { groups: Groups::ALL, input_rows: already + count, emitted: Emitted::Nothing };
+    let slot =
+        SlotReport { shares: vec![(end_ms, share)], blocks: vec![(end_ms, block)], ..slot(&rows, before) };
+    Some(WorkerReport { slots: vec![slot], outbox: vec![outbox], objects: vec![state, object] })
+}
+
+/// The same without Arrow, which takes most of the time: the output as it is, and no state.
+async fn write_plain(
+    store: &StateStore,
+    outbox: &str,
+    rows: &Range<u64>,
+    before: &Checkpoint,
+) -> Option<WorkerReport> {
+    let mut writer = store.writer(outbox);
+    writer.write(text_of(rows)).await.ok()?;
+    let object = writer.finish().await.ok()?;
+    let rows_out = rows.end - rows.start;
+    let part = OutboxPart { slot: 0, target: "results".into(), rows: rows_out, bytes: object.bytes };
+    let outbox = OutboxObject { object: object.name.clone(), parts: vec![part] };
+    Some(WorkerReport { slots: vec![slot(rows, before)], outbox: vec![outbox], objects: vec![object] })
 }
 
 fn text_of(rows: &Range<u64>) -> Bytes {
