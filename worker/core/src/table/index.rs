@@ -110,8 +110,8 @@ impl Index {
     #[inline]
     pub(super) fn first(&self, tag: Tag) -> usize {
         match self.old() {
-            Some((old, at, bound)) if bound <= u64::from(tag.0) => OLD | old.first(tag).max(at),
-            Some(_) | None => self.slots.first(tag),
+            Some((old, at, bound)) if bound <= u64::from(tag.0) => OLD | old.first(tag, at),
+            Some(_) | None => self.slots.first(tag, 0),
         }
     }
 
@@ -141,19 +141,43 @@ impl Index {
         Some(found((OLD | after, slot)))
     }
 
-    /// Adds a row of a tag at the position that follows the rows of this tag. Growth that is under way is finished
-    /// first.
+    /// Adds a row of a tag at the position that follows the rows of this tag.
     pub(super) fn insert(&mut self, position: usize, tag: Tag, row: RowId, pool: &mut Pool) {
         let mut position = position;
-        if self.growth.is_some() || self.keys >= self.slots.keys_max() {
+        if self.keys >= self.keys_max() {
             self.grow(larger(self.slots.homes()), pool);
             position = self.after(tag);
         }
-        while !self.slots.try_insert(position, (u64::from(tag.0) << 32) | u64::from(row.0)) {
+        let slot = (u64::from(tag.0) << 32) | u64::from(row.0);
+        while !self.slots_at(position).try_insert(position & !OLD, slot) {
             self.grow(larger(self.slots.homes()), pool);
             position = self.after(tag);
         }
         self.keys += 1;
+    }
+
+    /// How many keys there may be before growth can no longer take its time.
+    fn keys_max(&self) -> usize {
+        let keys_max = self.slots.keys_max();
+        match &self.growth {
+            Some(growth) if matches!(growth.stage, Stage::Clearing(_)) => keys_max + keys_max / 4,
+            Some(_) | None => keys_max,
+        }
+    }
+
+    fn slots_at(&mut self, position: usize) -> &mut Slots {
+        match &mut self.growth {
+            Some(growth) if position & OLD != 0 => &mut growth.other,
+            Some(_) | None => &mut self.slots,
+        }
+    }
+
+    /// Makes room for as many keys as are `expected`, or for more than now if it is nearly full, but looks at about
+    /// `slots_max` slots only.
+    pub(super) fn grow_some(&mut self, expected: usize, slots_max: usize, pool: &mut Pool) {
+        let keys_max = self.slots.keys_max();
+        let needed = if self.keys >= keys_max / 8 * 7 { keys_max + 1 } else { 0 };
+        self.reserve_some(expected.max(needed), slots_max, pool);
     }
 
     /// Makes room for `keys` keys, if that is more than there is.
@@ -169,8 +193,8 @@ impl Index {
     pub(super) fn reserve_some(&mut self, keys: usize, slots_max: usize, pool: &mut Pool) -> bool {
         let homes = self.slots.homes_for(keys);
         if self.growth.is_none() && homes > self.slots.homes() {
-            let (other, cleared) = Slots::uncleared(homes, self.tags_end, pool);
-            self.growth = Some(Box::new(Growth { other, stage: Stage::Clearing(cleared) }));
+            let other = Slots::uncleared(homes, self.tags_end, pool);
+            self.growth = Some(Box::new(Growth { other, stage: Stage::Clearing(0) }));
         }
         let Some(growth) = &mut self.growth else { return true };
         match growth.stage {
@@ -184,13 +208,13 @@ impl Index {
                     growth.stage = Stage::Moving { at: 0, bound: 0 };
                 }
             }
-            Stage::Moving { at, .. } => self.move_some(at, slots_max, pool),
+            Stage::Moving { at, bound } => self.move_some(at, bound, slots_max, pool),
         }
         self.growth.is_none()
     }
 
-    /// Moves about so many of the old slots, from position `at` on.
-    fn move_some(&mut self, at: usize, slots_max: usize, pool: &mut Pool) {
+    /// Moves about so many of the old slots, from position `at` on; all tags below `bound` have moved.
+    fn move_some(&mut self, at: usize, bound: u64, slots_max: usize, pool: &mut Pool) {
         let Some(growth) = &mut self.growth else { return };
         let old = &growth.other.all()[at..];
         let mut end = slots_max.min(old.len());
@@ -203,8 +227,9 @@ impl Index {
             pool.put(self.growth.take().into_iter().map(|growth| growth.other.retire()));
             return;
         }
-        let last = self.slots.last().map_or(0, |slot| u64::from(tag_of(slot).0) + 1);
-        growth.stage = Stage::Moving { at: at + taken, bound: last };
+        let last = old[..taken].iter().rfind(|&&slot| slot != 0);
+        let bound = last.map_or(bound, |&slot| u64::from(tag_of(slot).0) + 1);
+        growth.stage = Stage::Moving { at: at + taken, bound };
         if taken < end {
             self.grow(larger(self.slots.homes()), pool);
         }
@@ -223,8 +248,8 @@ impl Index {
     fn grow(&mut self, homes: usize, pool: &mut Pool) {
         let mut homes = homes;
         loop {
-            let (mut slots, cleared) = Slots::uncleared(homes, self.tags_end, pool);
-            slots.all_mut()[cleared..].fill(0);
+            let mut slots = Slots::uncleared(homes, self.tags_end, pool);
+            slots.all_mut().fill(0);
             let waiting = self.old().map_or(&[][..], |(old, at, _)| &old.all()[at..]);
             if [self.slots.all(), waiting].into_iter().all(|old| slots.append(old) == old.len()) {
                 let grown = Self { slots, growth: None, ..*self };

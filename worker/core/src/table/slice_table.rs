@@ -76,6 +76,12 @@ impl<S> SliceTable<S> {
         self.index.bytes() + self.arena.bytes() + size_of::<Self>()
     }
 
+    /// Makes room in the index for as many keys as are expected, or for more if it is nearly full, but looks at about
+    /// `slots_max` slots of it only. Keys may be added meanwhile.
+    pub fn grow_some(&mut self, expected: usize, slots_max: usize, pool: &mut Pool) {
+        self.index.grow_some(expected, slots_max, pool);
+    }
+
     /// Memory that goes to other tables in the end, whether rows are in it or not.
     pub fn reserved_bytes(&self) -> usize {
         self.index.bytes() + self.arena.reserved_bytes()
@@ -97,7 +103,7 @@ impl<S> SliceTable<S> {
     }
 
     /// Makes room in the index for this many keys, but looks at about `slots_max` slots of it only. Whether there is room now;
-    /// otherwise it is to be called again before a key is added.
+    /// otherwise it is to be called again.
     pub fn reserve_some(&mut self, keys: usize, slots_max: usize, pool: &mut Pool) -> bool {
         self.index.reserve_some(keys, slots_max, pool)
     }

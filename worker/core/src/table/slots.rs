@@ -27,13 +27,10 @@ impl Slots {
         Self::in_memory(Memory::zeroed(slots_bytes(homes)), homes, tags_end)
     }
 
-    /// Slots, of which so many are zero. The others hold anything.
-    pub(super) fn uncleared(homes: usize, tags_end: u64, pool: &mut Pool) -> (Self, usize) {
+    /// Slots that hold anything, in memory that perhaps nobody has touched.
+    pub(super) fn uncleared(homes: usize, tags_end: u64, pool: &mut Pool) -> Self {
         let bytes = slots_bytes(homes);
-        match pool.take(bytes) {
-            Some(memory) => (Self::in_memory(memory, homes, tags_end), 0),
-            None => (Self::zeroed(homes, tags_end), bytes / 8),
-        }
+        Self::in_memory(pool.take(bytes).unwrap_or_else(|| Memory::zeroed(bytes)), homes, tags_end)
     }
 
     fn in_memory(memory: Memory, homes: usize, tags_end: u64) -> Self {
@@ -72,12 +69,13 @@ impl Slots {
         homes
     }
 
+    /// Where the slots of a tag begin, if there are any, or else would; not before `from`.
     #[inline]
-    pub(super) fn first(&self, tag: Tag) -> usize {
+    pub(super) fn first(&self, tag: Tag, from: usize) -> usize {
         let least = u64::from(tag.0) << 32;
-        let home = self.home(tag);
-        let slots = &self.all()[home..];
-        home + slots.iter().position(|&slot| slot == 0 || slot >= least).unwrap_or(slots.len())
+        let start = self.home(tag).max(from);
+        let slots = &self.all()[start..];
+        start + slots.iter().position(|&slot| slot == 0 || slot >= least).unwrap_or(slots.len())
     }
 
     #[inline]
@@ -96,21 +94,19 @@ impl Slots {
         true
     }
 
-    /// Copies slots, which are in the order of tags and come after all those here, so that each is written once. How
-    /// many there was room for.
+    /// Copies slots, which are in the order of tags and come after all those here. How many there was room for.
     pub(super) fn append(&mut self, slots: &[u64]) -> usize {
         for (taken, &slot) in slots.iter().enumerate().filter(|&(_, &slot)| slot != 0) {
-            let at = self.home(tag_of(slot)).max(self.free);
+            let mut at = self.home(tag_of(slot)).max(self.free);
+            // Slots that were inserted meanwhile may have pushed others on.
+            while self.all().get(at).is_some_and(|&slot| slot != 0) {
+                at += 1;
+            }
             let Some(target) = self.all_mut().get_mut(at) else { return taken };
             *target = slot;
             self.free = at + 1;
         }
         slots.len()
-    }
-
-    /// The slot that was appended last.
-    pub(super) fn last(&self) -> Option<u64> {
-        Some(self.all()[self.free.checked_sub(1)?])
     }
 
     #[inline]

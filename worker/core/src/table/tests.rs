@@ -223,6 +223,25 @@ fn while_an_index_grows_bit_by_bit_every_key_is_found_and_scanned_once() {
 }
 
 #[test]
+fn keys_go_in_while_an_index_grows_bit_by_bit() {
+    // Rows of one tag lie together, and runs of tags crowd wherever growth stops.
+    for spread in [0x9E37_79B9_7F4A_7C15, 1 << 40, 1 << 49] {
+        let texts = texts(4000, 2900);
+        let keys = keys_hashed(&texts, |row| (row as u64 * 7919 % 2900 / 3).wrapping_mul(spread));
+        for slots_per_row in [1, 3, 16] {
+            let (mut table, mut pool) = (SliceTable::new(&FULL, &TEMPLATE, ()), Pool::default());
+            for start in (0..4000).step_by(16) {
+                count(&mut table, &keys.slice(start, 16), &mut pool);
+                table.grow_some(start / 8, 16 * slots_per_row, &mut pool);
+            }
+
+            assert_eq!(table.len(), 2900);
+            assert_eq!(scan(vec![table], 100), expected(&[&keys]), "{spread:x}, {slots_per_row}");
+        }
+    }
+}
+
+#[test]
 fn a_scan_begins_after_a_key_and_ends_with_a_key_group() {
     let texts = texts(400, 300);
     // Few key groups, so that most hold several keys.

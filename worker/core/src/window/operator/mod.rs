@@ -21,6 +21,9 @@ use super::{Division, KeyedRows, Partials, WindowError, WindowSpec};
 use crate::aggregate::Aggregates;
 use crate::table::{Pool, RowGroup, Selection, SliceTable};
 
+/// So many slots of an index are looked at for each row that comes, when it grows: enough to be through before it is
+/// full.
+const SLOTS_PER_ROW: usize = 16;
 /// How many keys at once when results must go into memory before rows can go on.
 const DRAIN_ROWS: usize = 8192;
 
@@ -192,9 +195,8 @@ impl WindowOperator {
         add(delta, with);
         // A delta that has come this far is one like the last, not one of stragglers with a few keys.
         let keys_expected = self.keys_expected.max(keys_before);
-        if delta.len() > keys_expected / 16 {
-            delta.reserve(keys_expected, &mut self.pool);
-        }
+        let expected = if delta.len() > keys_expected / 16 { keys_expected } else { 0 };
+        delta.grow_some(expected, rows as usize * SLOTS_PER_ROW, &mut self.pool);
     }
 
     /// Adds rows to windows that have fired: each gives an updated result, in their order.
