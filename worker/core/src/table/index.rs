@@ -210,7 +210,8 @@ impl Index {
             }
             Stage::Moving { at, bound } => self.move_some(at, bound, slots_max, pool),
         }
-        self.growth.is_none()
+        // Growth that was under way may have been for fewer keys.
+        self.growth.is_none() && self.slots.homes_for(keys) == self.slots.homes()
     }
 
     /// Moves about so many of the old slots, from position `at` on; all tags below `bound` have moved.

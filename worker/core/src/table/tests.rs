@@ -242,6 +242,17 @@ fn keys_go_in_while_an_index_grows_bit_by_bit() {
 }
 
 #[test]
+fn room_for_more_keys_follows_growth_that_is_under_way() {
+    let (mut table, mut pool) = (SliceTable::new(&FULL, &TEMPLATE, ()), Pool::default());
+    count(&mut table, &keys(&texts(200, 200)), &mut pool);
+    table.grow_some(1000, 1, &mut pool);
+
+    while !table.reserve_some(5000, 100, &mut pool) {}
+
+    assert!(table.bytes() > 5000 * 8, "{} bytes", table.bytes());
+}
+
+#[test]
 fn a_scan_begins_after_a_key_and_ends_with_a_key_group() {
     let texts = texts(400, 300);
     // Few key groups, so that most hold several keys.
