@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use object_store::memory::InMemory;
+use streamjob_checkpoint::retry::Patience;
 use streamjob_checkpoint::store::{Created, StateStore, StoreError};
 
 use super::*;
@@ -10,6 +11,8 @@ fn faulty(seed: u64, per_mille: u32) -> (Arc<FaultyStore>, StateStore, StateStor
     let inner: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
     let faulty = Arc::new(FaultyStore::new(inner.clone(), seed, per_mille));
     let through = StateStore::new(faulty.clone(), "job".into(), "faulty".to_owned());
+    // Each call is made once: what a fault does is what the call gives.
+    let through = through.with_patience(Patience::NONE);
     (faulty, through, StateStore::new(inner, "job".into(), "memory".to_owned()))
 }
 
