@@ -35,7 +35,7 @@ test: ## install, then every test at sizes that fit: format, lints, tests, docs,
 .PHONY: test-long
 test-long: ## make test, then everything again at full figures (about two hours; STREAMJOB_SEED takes a run up again)
 	@$(MAKE) --no-print-directory test
-	STREAMJOB_LONG=1 PROPTEST_CASES=5120 cargo test --locked --workspace --features streamjob-tests/faults
+	STREAMJOB_LONG=1 PROPTEST_CASES=5120 cargo test --locked --workspace --features streamjob-tests/faults -- --show-output
 
 .PHONY: lint
 lint: ## formatting and clippy, warnings are errors
