@@ -127,10 +127,10 @@ pub(crate) fn quantile(values: &[f64], part: f64) -> f64 {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    fn sample(case: Case, cpu_s: f64, rss_bytes: u64) -> Sample {
+    pub(crate) fn sample(case: Case, cpu_s: f64, rss_bytes: u64) -> Sample {
         let usage = Usage { wall_s: cpu_s / 1.9, cpu_s, rss_bytes, foreign_s: 0.0 };
         Sample { case, rows: 10_000_000, numbers: Numbers::Usage(usage) }
     }

@@ -240,13 +240,7 @@ fn between_markers(text: &str, table: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cases::Numbers;
-    use crate::process::Usage;
-
-    fn sample(case: Case, cpu_s: f64, rss_bytes: u64) -> Sample {
-        let usage = Usage { wall_s: cpu_s / 1.9, cpu_s, rss_bytes, foreign_s: 0.0 };
-        Sample { case, rows: 10_000_000, numbers: Numbers::Usage(usage) }
-    }
+    use crate::figures::tests::sample;
 
     #[test]
     fn the_table_has_medians_ranges_and_verdicts() {
