@@ -8,6 +8,7 @@
 mod duration;
 mod errors;
 mod job;
+mod kafka;
 mod load;
 mod pipeline;
 mod sink;
@@ -22,6 +23,10 @@ mod yaml;
 pub use duration::{Duration, SignedDuration};
 pub use errors::{FieldError, ManifestError, ManifestErrors, Position};
 pub use job::{Metadata, StreamJob, StreamJobSpec};
+pub use kafka::{
+    Delivery, KafkaClientCertificate, KafkaCluster, KafkaProperty, KafkaSasl, KafkaSink, KafkaSource,
+    KafkaTarget, KafkaTls, SaslMechanism, SecretSource, StartFrom, StartOffset,
+};
 pub use load::Manifest;
 pub use pipeline::{
     Aggregate, AggregateFunction, EventTime, FlatMap, LateAction, LateRows, Overflow, Pipeline, SelectColumn,
@@ -29,9 +34,9 @@ pub use pipeline::{
 };
 pub use sink::{BlackholeSink, FilesTarget, Sink, StdoutSink};
 pub use source::{
-    BadRecordAction, BadRecords, ChoiceColumn, Column, ColumnType, CsvFormat, FileOrder, FilesSource, Format,
-    GeneratedColumn, GeneratorSource, JsonFormat, SequenceColumn, Source, TimestampColumn, UniformColumn,
-    ZipfColumn,
+    BadRecordAction, BadRecords, ChoiceColumn, Column, ColumnFrom, ColumnType, CsvFormat, FileOrder,
+    FilesSource, Format, GeneratedColumn, GeneratorSource, JsonFormat, RawFormat, SequenceColumn, Source,
+    TimestampColumn, UniformColumn, ZipfColumn,
 };
 pub use state::{Checkpoints, State, StateLocation};
-pub use validate::{API_VERSION, KIND, validate};
+pub use validate::{API_VERSION, KIND, KafkaRole, PROGRESS_TOPIC, kafka_property_role, validate};

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Duration, FilesTarget, SignedDuration, Sink, Source};
+use crate::{Duration, FilesTarget, KafkaTarget, SignedDuration, Sink, Source};
 
 /// The program, read in this order: source, event time, transforms, key, window, aggregates, sink.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -79,7 +79,8 @@ pub struct EventTime {
     /// Default 1m: a partition that is read to its end and brings nothing new for this long no longer holds time back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idle_timeout: Option<Duration>,
-    /// A timestamp further than this beyond the wall clock makes a bad record. Default: off for files and the generator.
+    /// A timestamp further than this beyond the wall clock makes a bad record. Default: 24h for kafka, off for files and
+    /// the generator.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_future: Option<Duration>,
 }
@@ -115,9 +116,12 @@ pub struct Tumbling {
 pub struct LateRows {
     /// Drop or SideOutput.
     pub action: LateAction,
-    /// With SideOutput: the folder that gets them.
+    /// With SideOutput: the folder that gets them. Exactly one of `files` and `kafka`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub files: Option<FilesTarget>,
+    /// With SideOutput: the topic that gets them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kafka: Option<KafkaTarget>,
 }
 
 /// What becomes of a late row.

@@ -5,15 +5,18 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::Format;
+use crate::{Format, KafkaSink};
 
-/// Where results go: exactly one of files, stdout, blackhole.
+/// Where results go: exactly one of files, kafka, stdout, blackhole.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Sink {
     /// A folder of files that appear whole.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub files: Option<FilesTarget>,
+    /// A topic.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kafka: Option<KafkaSink>,
     /// Standard output: rows are printed when they fire, at least once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stdout: Option<StdoutSink>,

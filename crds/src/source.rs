@@ -5,22 +5,25 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::FilesTarget;
+use crate::{FilesTarget, KafkaSource, KafkaTarget};
 
-/// Where rows come from: exactly one of files and generator.
+/// Where rows come from: exactly one of files, kafka and generator.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Source {
     /// Files that are there when the job starts; the job ends when they are read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub files: Option<FilesSource>,
+    /// Topics of a Kafka cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kafka: Option<KafkaSource>,
     /// Rows made from a seed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generator: Option<GeneratorSource>,
-    /// How records are written. Required with files, not allowed with generator.
+    /// How records are written. Required with files and kafka, not allowed with generator.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub format: Option<Format>,
-    /// The columns to read, by name. Required with files; the generator has its own.
+    /// The columns to read, by name. Required with files and kafka; the generator has its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub columns: Option<Vec<Column>>,
     /// What becomes of a record that cannot be used. Default: Fail.
@@ -46,17 +49,25 @@ pub enum FileOrder {
     Name,
 }
 
-/// How records are written: exactly one of json and csv.
+/// How records are written: exactly one of json, csv and raw.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Format {
-    /// One JSON object a line.
+    /// One JSON object a line; with kafka one a record.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub json: Option<JsonFormat>,
     /// RFC 4180 with options.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub csv: Option<CsvFormat>,
+    /// The whole record is one column.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub raw: Option<RawFormat>,
 }
+
+/// Records as they are have no options.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawFormat {}
 
 /// JSON lines have no options.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
@@ -67,7 +78,7 @@ pub struct JsonFormat {}
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CsvFormat {
-    /// Whether the first record of each file names the columns. Default true.
+    /// Whether the first record of each file names the columns. Default true; not allowed with kafka.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub header: Option<bool>,
     /// One ASCII character. Default a comma.
@@ -93,6 +104,29 @@ pub struct Column {
     /// With Decimal: digits after the point, 0 to precision. Default 9.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scale: Option<u8>,
+    /// With kafka: the part of the record that it is taken from. Unset: the payload.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<ColumnFrom>,
+    /// With `from: Header`: the header's name. Default: the column's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub header: Option<String>,
+}
+
+/// What a Kafka record has beside its payload.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub enum ColumnFrom {
+    /// Its key, as text.
+    Key,
+    /// A header's value, as text; of headers with the same name the last.
+    Header,
+    /// When it was made or appended, as the topic has it.
+    Timestamp,
+    /// The topic.
+    Topic,
+    /// The partition.
+    Partition,
+    /// The offset.
+    Offset,
 }
 
 impl Column {
@@ -137,9 +171,12 @@ pub enum ColumnType {
 pub struct BadRecords {
     /// Fail, Skip or DeadLetter.
     pub action: BadRecordAction,
-    /// With DeadLetter: the folder that gets them.
+    /// With DeadLetter: the folder that gets them. Exactly one of `files` and `kafka`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub files: Option<FilesTarget>,
+    /// With DeadLetter: the topic that gets them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kafka: Option<KafkaTarget>,
 }
 
 /// What becomes of a bad record.

@@ -8,6 +8,7 @@
 pub mod admin;
 pub mod cli;
 pub mod durability;
+pub mod kafka;
 pub mod metrics;
 pub mod pipeline;
 pub mod progress;

@@ -3,12 +3,12 @@
 //! Owns: that what another YAML reader sees in a good manifest is what we see.
 //! Never: checks what a job does.
 
-use super::{FILES, GENERATOR, edited, parse};
+use super::{FILES, GENERATOR, KAFKA, edited, parse};
 use crate::{FieldError, Manifest, Overflow, StreamJob};
 
 #[test]
 fn a_good_manifest_comes_back_the_same_from_what_it_is_written_as() {
-    for text in [FILES, GENERATOR] {
+    for text in [FILES, GENERATOR, KAFKA] {
         let job = parse(text).expect("the base manifests are good");
 
         let json = serde_json::to_string_pretty(&job).expect("a job can be written");
@@ -22,7 +22,9 @@ fn a_good_manifest_comes_back_the_same_from_what_it_is_written_as() {
 #[test]
 fn another_yaml_reader_sees_the_same_job() {
     // An unquoted `Null` is null to other readers.
-    for text in [edited(FILES, "overflow: Null", "overflow: \"Null\""), GENERATOR.to_owned()] {
+    for text in
+        [edited(FILES, "overflow: Null", "overflow: \"Null\""), GENERATOR.to_owned(), KAFKA.to_owned()]
+    {
         let other: StreamJob = serde_yaml::from_str(&text).expect("the base manifests are good YAML");
 
         assert_eq!(parse(&text).expect("the base manifests are good"), other);
@@ -91,6 +93,25 @@ fn the_smallest_and_the_greatest_values_of_checkpoints_are_good() {
         let text = edited(FILES, "uri: state", &format!("uri: \"{location}\""));
 
         assert_eq!(parse(&text).err(), None, "{location}");
+    }
+}
+
+#[test]
+fn all_ways_to_begin_and_end_a_topic_are_good() {
+    let offsets = "        startFrom: Offsets
+        startOffsets:
+          - {topic: clicks, partition: 0, offset: 100}
+          - {topic: clicks.old, partition: 0, offset: 0}
+        until: Latest
+";
+    for begin in [
+        "",
+        "        startFrom: Earliest\n        until: 2026-01-31T08:00:00+01:00\n",
+        "        startFrom: Latest\n",
+        "        startFrom: Timestamp\n        startTime: 2026-01-31T08:00:00Z\n",
+        "        startFrom: Offsets\n        startOffsets: []\n",
+    ] {
+        assert_eq!(parse(&edited(KAFKA, offsets, begin)).err(), None, "{begin}");
     }
 }
 

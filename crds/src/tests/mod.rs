@@ -81,6 +81,50 @@ spec:
     sink: {blackhole: {}}
 ";
 
+/// A job from topics to topics with every field of Kafka.
+const KAFKA: &str = "\
+apiVersion: streamjob.dev/v1alpha1
+kind: StreamJob
+metadata: {name: pages}
+spec:
+  parallelism: 2
+  pipeline:
+    source:
+      kafka:
+        cluster:
+          bootstrapServers: \"kafka-0:9093,[::1]:9093\"
+          tls:
+            ca: {file: ca.crt}
+            clientCertificate: {certificate: {file: client.crt}, privateKey: {environment: CLIENT_KEY}}
+          sasl: {mechanism: SCRAM-SHA-512, username: reader, password: {environment: KAFKA_PASSWORD}}
+          properties:
+            - {name: fetch.min.bytes, value: \"1024\"}
+            - {name: client.rack, value: a}
+        topics: [clicks, clicks.old]
+        consumerGroup: pages-lag
+        startFrom: Offsets
+        startOffsets:
+          - {topic: clicks, partition: 0, offset: 100}
+          - {topic: clicks.old, partition: 0, offset: 0}
+        until: Latest
+      format: {json: {}}
+      columns:
+        - {name: page, type: String}
+        - {name: user, type: String, from: Key}
+        - {name: trace, type: String, from: Header, header: trace-id}
+        - {name: ts, type: TimestampMillis, from: Timestamp}
+        - {name: topic, type: String, from: Topic}
+        - {name: part, type: Int32, from: Partition}
+        - {name: at, type: Int64, from: Offset}
+      badRecords: {action: DeadLetter, kafka: {topic: bad}}
+    eventTime: {field: ts}
+    keyBy: [page]
+    window: {tumbling: {size: 10s}, late: {action: SideOutput, kafka: {topic: late}}}
+    aggregates: [{name: clicks, function: Count}]
+    sink:
+      kafka: {cluster: {bootstrapServers: \"other:9092\"}, topic: results, delivery: AtLeastOnce}
+";
+
 /// Puts `to` in the one place where `base` has `from`.
 fn edited(base: &str, from: &str, to: &str) -> String {
     assert_eq!(base.matches(from).count(), 1, "`{from}` must stand once in the base manifest");

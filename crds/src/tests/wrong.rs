@@ -5,7 +5,7 @@
 
 use std::fmt::Write as _;
 
-use super::{FILES, GENERATOR, edited, parse};
+use super::{FILES, GENERATOR, KAFKA, edited, parse};
 use crate::StreamJob;
 
 /// In the job over files: this text is replaced by that.
@@ -121,6 +121,10 @@ const IN_FILES: &[(&str, &str)] = &[
     ("      files: {url: out}\n", "      files: {url: ./x/../late/}\n"),
     ("      files: {url: out}\n", "      files: {url: \"\"}\n"),
     ("      files: {url: out}\n", "      files: {url: s3://bucket/out}\n"),
+    ("      files: {url: out}\n", "      kafka: {topic: out}\n"),
+    ("{action: DeadLetter, files: {url: bad}}", "{action: DeadLetter, kafka: {topic: bad}}"),
+    ("json: {}", "raw: {}"),
+    ("{name: page, type: String}", "{name: page, type: String, from: Key}"),
     ("delimiter: ;", "delimiter: ab"),
     ("delimiter: ;", "delimiter: \"\\\"\""),
     ("delimiter: ;", "delimiter: é"),
@@ -178,6 +182,85 @@ const IN_GENERATOR: &[(&str, &str)] = &[
     ("{size: 1m30s}", "{size: 1m30}"),
 ];
 
+/// In the job over Kafka.
+const IN_KAFKA: &[(&str, &str)] = &[
+    ("\"kafka-0:9093,[::1]:9093\"", "\"\""),
+    ("\"kafka-0:9093,[::1]:9093\"", "\"kafka, http://kafka:9092,:1,k:0,::1:9092\""),
+    ("          bootstrapServers: \"kafka-0:9093,[::1]:9093\"\n", ""),
+    ("topics: [clicks, clicks.old]", "topics: []"),
+    ("topics: [clicks, clicks.old]", "topics: [clicks, clicks.old, clicks, \"a b\", .., \"\"]"),
+    ("consumerGroup: pages-lag", "consumerGroup: \"\""),
+    ("startFrom: Offsets", "startFrom: Timestamp"),
+    ("startFrom: Offsets", "startFrom: Timestamp\n        startTime: today"),
+    ("startFrom: Offsets", "startFrom: Newest"),
+    (
+        "        startFrom: Offsets
+        startOffsets:
+          - {topic: clicks, partition: 0, offset: 100}
+          - {topic: clicks.old, partition: 0, offset: 0}
+",
+        "        startFrom: Offsets\n        startTime: 2026-01-31T08:00:00Z\n",
+    ),
+    ("{topic: clicks.old, partition: 0, offset: 0}", "{topic: click, partition: 0, offset: -1}"),
+    ("{topic: clicks.old, partition: 0, offset: 0}", "{topic: click, partition: 0, offset: 1}"),
+    ("{topic: clicks.old, partition: 0, offset: 0}", "{topic: clicks, partition: 0, offset: 1}"),
+    ("until: Latest", "until: Tomorrow"),
+    ("ca: {file: ca.crt}", "ca: ca.crt"),
+    ("ca: {file: ca.crt}", "ca: {}"),
+    ("ca: {file: ca.crt}", "ca: {file: a, environment: B}"),
+    (", privateKey: {environment: CLIENT_KEY}", ""),
+    ("mechanism: SCRAM-SHA-512", "mechanism: GSSAPI"),
+    ("username: reader", "username: \"\""),
+    ("password: {environment: KAFKA_PASSWORD}", "password: hunter2"),
+    ("password: {environment: KAFKA_PASSWORD}", "password: {environment: \"\"}"),
+    ("{name: client.rack, value: a}", "{name: client.rack, value: 1}"),
+    ("{name: client.rack, value: a}", "{name: client.rack, value: \"\"}"),
+    ("{name: client.rack, value: a}", "{name: fetch.min.bytes, value: many}"),
+    ("{name: client.rack, value: a}", "{name: fetch.max.bytes, value: \"999999999\"}"),
+    ("{name: client.rack, value: a}", "{name: compression.type, value: lzma}"),
+    ("{name: client.rack, value: a}", "{name: fetch.mni.bytes, value: a}"),
+    ("{name: client.rack, value: a}", "{name: plugin.library.paths, value: a}"),
+    ("{name: client.rack, value: a}", "{name: ssl.ca.location, value: a}"),
+    ("{name: client.rack, value: a}", "{name: sasl.password, value: a}"),
+    ("{name: client.rack, value: a}", "{name: auto.offset.reset, value: latest}"),
+    ("{name: client.rack, value: a}", "{name: isolation.level, value: read_uncommitted}"),
+    ("{name: client.rack, value: a}", "{name: group.id, value: a}"),
+    ("{name: client.rack, value: a}", "{name: \"\", value: a}"),
+    ("      format: {json: {}}\n", ""),
+    ("format: {json: {}}", "format: {csv: {header: true}}"),
+    ("format: {json: {}}", "format: {raw: {}, json: {}}"),
+    (
+        "format: {json: {}}\n      columns:\n        - {name: page, type: String}",
+        "format: {raw: {}}\n      columns:\n        - {name: page, type: String}\n        - {name: n, type: Int64}",
+    ),
+    ("{name: page, type: String}", "{name: page, type: String, header: page}"),
+    ("type: String, from: Key", "type: Int64, from: Key"),
+    ("type: String, from: Header", "type: Boolean, from: Header"),
+    ("type: TimestampMillis, from: Timestamp", "type: TimestampSeconds, from: Timestamp"),
+    ("type: Int32, from: Partition", "type: String, from: Partition"),
+    ("type: Int64, from: Offset", "type: Int32, from: Offset"),
+    ("type: Int64, from: Offset", "type: Int64, from: Value"),
+    ("header: trace-id", "header: \"\""),
+    (
+        "{action: DeadLetter, kafka: {topic: bad}}",
+        "{action: DeadLetter, kafka: {topic: bad}, files: {url: bad}}",
+    ),
+    ("{action: DeadLetter, kafka: {topic: bad}}", "{action: Skip, kafka: {topic: bad}}"),
+    ("{action: DeadLetter, kafka: {topic: bad}}", "{action: DeadLetter, kafka: {topic: results}}"),
+    ("{action: SideOutput, kafka: {topic: late}}", "{action: Drop, kafka: {topic: late}}"),
+    (
+        "{action: SideOutput, kafka: {topic: late}}",
+        "{action: SideOutput, kafka: {topic: __streamjob_progress}}",
+    ),
+    ("{bootstrapServers: \"other:9092\"}", "{bootstrapServers: \"other\"}"),
+    ("topic: results", "topic: \"\""),
+    ("delivery: AtLeastOnce", "delivery: AtMostOnce"),
+    (
+        "{cluster: {bootstrapServers: \"other:9092\"}, topic: results, delivery: AtLeastOnce}",
+        "{topic: clicks}\n      format: {raw: {}}",
+    ),
+];
+
 /// Whole documents.
 const DOCUMENTS: &[&str] = &[
     "",
@@ -201,7 +284,9 @@ fn told(report: &mut String, what: &str, text: &str) {
 fn every_mistake_is_told_with_its_place_and_its_remedy() {
     let mut report = String::new();
 
-    for (name, base, edits) in [("files", FILES, IN_FILES), ("generator", GENERATOR, IN_GENERATOR)] {
+    for (name, base, edits) in
+        [("files", FILES, IN_FILES), ("generator", GENERATOR, IN_GENERATOR), ("kafka", KAFKA, IN_KAFKA)]
+    {
         for (from, to) in edits {
             told(&mut report, &format!("## {name}: {from:?} -> {to:?}"), &edited(base, from, to));
         }

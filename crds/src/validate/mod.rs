@@ -4,6 +4,7 @@
 //! Never: stops at the first mistake.
 
 mod generator;
+mod kafka;
 mod names;
 mod pipeline;
 mod source;
@@ -11,6 +12,7 @@ mod state;
 mod targets;
 
 use crate::{FieldError, StreamJob};
+pub use kafka::{KafkaRole, PROGRESS_TOPIC, kafka_property_role};
 
 /// The value of `apiVersion`.
 pub const API_VERSION: &str = "streamjob.dev/v1alpha1";

@@ -3,8 +3,8 @@
 //! Owns: transforms, event time, key, window, aggregates, sink.
 //! Never: reads an expression beyond seeing that it is not empty.
 
-use super::{Findings, names, source};
-use crate::{AggregateFunction, EventTime, LateAction, Pipeline, Source, Transform, Window};
+use super::{Findings, kafka, names, source, targets};
+use crate::{AggregateFunction, EventTime, KafkaSink, LateAction, Pipeline, Source, Transform, Window};
 
 const PATH: &str = "spec.pipeline";
 /// What every result row has between the key and the aggregates.
@@ -108,17 +108,9 @@ fn check_window(findings: &mut Findings, window: &Window) {
         findings.add(format!("{path}.tumbling.offset"), message);
     }
     let Some(late) = &window.late else { return };
-    match (late.action, &late.files) {
-        (LateAction::SideOutput, None) => {
-            let remedy = "add it, such as `files: {url: late}`";
-            findings
-                .add(format!("{path}.late"), format!("`files` is missing: SideOutput needs it; {remedy}"));
-        }
-        (LateAction::Drop, Some(_)) => {
-            findings.add(format!("{path}.late.files"), "only used with `action: SideOutput`: remove it");
-        }
-        (LateAction::SideOutput, Some(_)) | (LateAction::Drop, None) => {}
-    }
+    let wanted = (late.action == LateAction::SideOutput).then_some("late");
+    let side = targets::Side { files: late.files.is_some(), kafka: late.kafka.is_some() };
+    side.check(findings, &format!("{path}.late"), "SideOutput", wanted);
 }
 
 fn check_aggregates(findings: &mut Findings, pipeline: &Pipeline, columns: &[&str]) {
@@ -167,11 +159,18 @@ fn check_sink(findings: &mut Findings, pipeline: &Pipeline) {
     let (path, sink) = (format!("{PATH}.sink"), &pipeline.sink);
     let members = [
         ("files", sink.files.is_some()),
+        ("kafka", sink.kafka.is_some()),
         ("stdout", sink.stdout.is_some()),
         ("blackhole", sink.blackhole.is_some()),
     ];
     findings.exactly_one(&path, &members);
+    if let Some(KafkaSink { cluster: Some(cluster), .. }) = &sink.kafka {
+        kafka::cluster(findings, &format!("{path}.kafka.cluster"), cluster);
+    }
     if let Some(format) = &sink.format {
-        source::format(findings, &format!("{path}.format"), format);
+        source::format(findings, &format!("{path}.format"), format, sink.kafka.is_some());
+        if format.raw.is_some() {
+            findings.add(format!("{path}.format.raw"), "results have several columns: write another format");
+        }
     }
 }

@@ -3,15 +3,19 @@
 //! Owns: what `spec.pipeline.source` and every `format` must hold.
 //! Never: looks whether a file exists.
 
-use super::{Findings, generator, names, targets};
-use crate::{BadRecordAction, Column, ColumnType, CsvFormat, Format, Source};
+use super::{Findings, generator, kafka, names, targets};
+use crate::{BadRecordAction, Column, ColumnFrom, ColumnType, CsvFormat, Format, Source};
 
 const PATH: &str = "spec.pipeline.source";
 const DIGITS_MAX: u8 = 38;
 
 pub(super) fn check(findings: &mut Findings, source: &Source) {
-    findings
-        .exactly_one(PATH, &[("files", source.files.is_some()), ("generator", source.generator.is_some())]);
+    let members = [
+        ("files", source.files.is_some()),
+        ("kafka", source.kafka.is_some()),
+        ("generator", source.generator.is_some()),
+    ];
+    findings.exactly_one(PATH, &members);
     if let Some(files) = &source.files {
         let path = |i: usize| format!("{PATH}.files.urls[{i}]");
         if files.urls.is_empty() {
@@ -21,13 +25,11 @@ pub(super) fn check(findings: &mut Findings, source: &Source) {
         for (i, url) in files.urls.iter().enumerate() {
             targets::local(findings, path(i), url);
         }
-        if source.format.is_none() && source.generator.is_none() {
-            findings.add(PATH, "`format` is missing: files need it; add it, such as `format: {json: {}}`");
-        }
-        if source.columns.is_none() && source.generator.is_none() {
-            let remedy = "add it, such as `columns: [{name: page, type: String}]`";
-            findings.add(PATH, format!("`columns` is missing: files need it; {remedy}"));
-        }
+        needs_format_and_columns(findings, source, "files need");
+    }
+    if let Some(from) = &source.kafka {
+        kafka::source(findings, &format!("{PATH}.kafka"), from);
+        needs_format_and_columns(findings, source, "kafka needs");
     }
     if let Some(generator) = &source.generator {
         let unfit = "not allowed with `generator`, which makes typed rows: remove it";
@@ -41,33 +43,46 @@ pub(super) fn check(findings: &mut Findings, source: &Source) {
         generator::check(findings, &format!("{PATH}.generator"), generator);
     }
     if let Some(form) = &source.format {
-        format(findings, &format!("{PATH}.format"), form);
+        let path = format!("{PATH}.format");
+        format(findings, &path, form, source.kafka.is_some());
+        if form.raw.is_some() && source.kafka.is_none() && source.generator.is_none() {
+            findings.add(format!("{path}.raw"), "only used with `kafka`: write another format");
+        }
     }
     if let (Some(columns), None) = (&source.columns, &source.generator) {
-        check_columns(findings, columns);
+        check_columns(findings, columns, source);
     }
     if let Some(bad) = &source.bad_records {
-        let path = format!("{PATH}.badRecords");
-        match (bad.action, &bad.files) {
-            (BadRecordAction::DeadLetter, None) => {
-                findings.add(
-                    path,
-                    "`files` is missing: DeadLetter needs it; add it, such as `files: {url: bad}`",
-                );
-            }
-            (BadRecordAction::Fail | BadRecordAction::Skip, Some(_)) => {
-                findings.add(format!("{path}.files"), "only used with `action: DeadLetter`: remove it");
-            }
-            (BadRecordAction::DeadLetter, Some(_))
-            | (BadRecordAction::Fail | BadRecordAction::Skip, None) => {}
-        }
+        let wanted = (bad.action == BadRecordAction::DeadLetter).then_some("bad");
+        let side = targets::Side { files: bad.files.is_some(), kafka: bad.kafka.is_some() };
+        side.check(findings, &format!("{PATH}.badRecords"), "DeadLetter", wanted);
     }
 }
 
-/// The rules of a format, of the source or of the sink.
-pub(super) fn format(findings: &mut Findings, path: &str, format: &Format) {
-    findings.exactly_one(path, &[("json", format.json.is_some()), ("csv", format.csv.is_some())]);
+fn needs_format_and_columns(findings: &mut Findings, source: &Source, who: &str) {
+    if source.generator.is_some() {
+        return;
+    }
+    if source.format.is_none() {
+        findings
+            .add(PATH, format!("`format` is missing: {who} it; add it, such as `format: {{json: {{}}}}`"));
+    }
+    if source.columns.is_none() {
+        let remedy = "add it, such as `columns: [{name: page, type: String}]`";
+        findings.add(PATH, format!("`columns` is missing: {who} it; {remedy}"));
+    }
+}
+
+/// The rules of a format, of the source or of the sink. `kafka`: records are not lines of a file.
+pub(super) fn format(findings: &mut Findings, path: &str, format: &Format, kafka: bool) {
+    let members =
+        [("json", format.json.is_some()), ("csv", format.csv.is_some()), ("raw", format.raw.is_some())];
+    findings.exactly_one(path, &members);
     if let Some(csv) = &format.csv {
+        if kafka && csv.header == Some(true) {
+            let message = "each record of a topic is by itself: remove it";
+            findings.add(format!("{path}.csv.header"), message);
+        }
         check_csv(findings, &format!("{path}.csv"), csv);
     }
 }
@@ -99,7 +114,7 @@ fn check_csv(findings: &mut Findings, path: &str, csv: &CsvFormat) {
     }
 }
 
-fn check_columns(findings: &mut Findings, columns: &[Column]) {
+fn check_columns(findings: &mut Findings, columns: &[Column], source: &Source) {
     let path = format!("{PATH}.columns");
     if columns.is_empty() {
         findings.add(&path, "must not be empty: write at least one column");
@@ -107,7 +122,32 @@ fn check_columns(findings: &mut Findings, columns: &[Column]) {
     let name_path = |i: usize| format!("{path}[{i}].name");
     names::distinct(findings, columns.iter().map(|column| column.name.as_str()), "a name", name_path);
     for (i, column) in columns.iter().enumerate() {
-        check_digits(findings, &format!("{path}[{i}]"), column);
+        let path = format!("{path}[{i}]");
+        check_digits(findings, &path, column);
+        check_from(findings, &path, column, source);
+    }
+    let payload: Vec<&Column> = columns.iter().filter(|column| column.from.is_none()).collect();
+    let raw = source.kafka.is_some() && source.format.as_ref().is_some_and(|format| format.raw.is_some());
+    let is_text = |column: &&Column| column.column_type == ColumnType::String;
+    if raw && (payload.len() > 1 || !payload.iter().all(is_text)) {
+        let message =
+            "`format: {raw: {}}` gives one column of type String: remove the others, or give them a `from`";
+        findings.add(path, message);
+    }
+}
+
+fn check_from(findings: &mut Findings, path: &str, column: &Column, source: &Source) {
+    if source.kafka.is_some() {
+        kafka::column(findings, path, column);
+    } else if column.from.is_some() {
+        findings.add(format!("{path}.from"), "only used with `kafka`: remove it");
+    }
+    match &column.header {
+        Some(header) if column.from == Some(ColumnFrom::Header) => {
+            findings.not_blank(format!("{path}.header"), header, "the name of a header, or leave it out");
+        }
+        Some(_) => findings.add(format!("{path}.header"), "only used with `from: Header`: remove it"),
+        None => {}
     }
 }
 

@@ -10,6 +10,7 @@ mod error;
 mod event_time;
 mod explain;
 mod expr;
+mod kafka;
 mod plan;
 mod sql;
 mod steps;
@@ -20,6 +21,10 @@ pub use compile::compile;
 pub use error::PlanErrors;
 pub use event_time::{EventTimeExpr, EventTimes};
 pub use explain::explain;
+pub use kafka::{
+    KafkaClusterPlan, KafkaOutputPlan, KafkaSaslPlan, KafkaSourcePlan, KafkaStart, KafkaTlsPlan, KafkaUntil,
+    MetadataColumn, PayloadPlan, SecretPlan,
+};
 pub use plan::{
     BadRecordsPlan, ColumnGenerator, EventTimePlan, FilesPlan, FormatPlan, GeneratedValue, GeneratorPlan,
     LatePlan, NumberText, Plan, SinkKind, SinkPlan, SourceKind, SourcePlan, StatePlan, WindowPlan,

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use arrow::datatypes::SchemaRef;
 use streamjob_core::aggregate::AggregateSpec;
 
-use crate::{EventTimeExpr, Transforms};
+use crate::{EventTimeExpr, KafkaOutputPlan, KafkaSourcePlan, Transforms};
 
 /// A compiled job.
 #[derive(Clone, Debug)]
@@ -34,6 +34,8 @@ pub struct Plan {
     pub result: SchemaRef,
     /// Where results go.
     pub sink: SinkPlan,
+    /// How topics are written to; `None`: none is.
+    pub kafka_output: Option<KafkaOutputPlan>,
     /// Where state is kept, and how often it is saved.
     pub state: StatePlan,
     /// The folder that relative paths are relative to: that of the manifest. Absolute.
@@ -67,7 +69,7 @@ pub struct StatePlan {
 /// Where rows come from.
 #[derive(Clone, Debug)]
 pub struct SourcePlan {
-    /// Files or generator.
+    /// Files, topics or generator.
     pub kind: SourceKind,
     /// The columns to read: those that the plan uses; all of them when late rows are written. Order of the manifest.
     pub schema: SchemaRef,
@@ -80,6 +82,8 @@ pub struct SourcePlan {
 pub enum SourceKind {
     /// Files on this machine.
     Files(FilesPlan),
+    /// Topics of a Kafka cluster.
+    Kafka(Box<KafkaSourcePlan>),
     /// Rows made from a seed.
     Generator(GeneratorPlan),
 }
@@ -124,6 +128,11 @@ pub enum BadRecordsPlan {
     DeadLetter {
         /// Absolute.
         folder: PathBuf,
+    },
+    /// Counted and written to this topic as JSON.
+    DeadLetterTopic {
+        /// Its name.
+        topic: String,
     },
 }
 
@@ -255,12 +264,17 @@ pub enum LatePlan {
         /// Absolute.
         folder: PathBuf,
     },
+    /// Counted and written to a topic, in the sink's format.
+    Kafka {
+        /// Its name.
+        topic: String,
+    },
 }
 
 /// Where results go, and how they are written.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct SinkPlan {
-    /// Files, standard output or nowhere.
+    /// Files, a topic, standard output or nowhere.
     pub kind: SinkKind,
     /// How rows are written.
     pub format: FormatPlan,
@@ -273,6 +287,11 @@ pub enum SinkKind {
     Files {
         /// Absolute.
         folder: PathBuf,
+    },
+    /// A topic.
+    Kafka {
+        /// Its name.
+        topic: String,
     },
     /// Standard output.
     Stdout,

@@ -141,7 +141,7 @@ fn run_plan(plan: Plan, args: &RunArgs, screen: Screen) -> Result<Exit, Failure>
 fn display(plan: &Plan, args: &RunArgs, screen: Screen) -> Display {
     let rows_on_screen = match plan.sink.kind {
         SinkKind::Stdout => std::io::stdout().is_terminal(),
-        SinkKind::Files { .. } | SinkKind::Blackhole => false,
+        SinkKind::Files { .. } | SinkKind::Kafka { .. } | SinkKind::Blackhole => false,
     };
     let text = match args.log_format {
         LogFormat::Text => true,

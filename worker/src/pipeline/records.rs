@@ -251,6 +251,9 @@ pub enum SourceError {
         /// What does not fit.
         cause: String,
     },
+    /// Topics.
+    #[error("topics cannot be read yet: read `files`")]
+    NotYet,
     /// A header that does not fit the columns.
     #[error("{path}: {cause}")]
     Header {

@@ -29,7 +29,7 @@ use super::{Ending, Options, RunError, StopFlag};
 use crate::metrics::{JobMetrics, Phase};
 use crate::pipeline::clock::Clock;
 use crate::pipeline::records::{MakeDecoder, PartitionReader, SourceError};
-use crate::pipeline::sink::NewestOutput;
+use crate::pipeline::sink::{NewestOutput, SinkError};
 use crate::pipeline::{decode, source};
 use crate::progress::beginning;
 
@@ -164,6 +164,9 @@ pub fn start(
     begin: BeginAt,
     clock: &dyn Clock,
 ) -> Result<Started, RunError> {
+    if plan.kafka_output.is_some() {
+        return Err(SinkError::NotYet.into());
+    }
     let log = Log::new(state.store.clone().with_patience(Patience::Endless));
     refuse_to_publish_again(state, &log, plan)?;
     let sink = wiring::folders(plan).into_iter();

@@ -7,10 +7,10 @@ use std::collections::BTreeMap;
 
 use arrow::datatypes::Schema;
 use streamjob_core::aggregate::{AggregateSpec, Overflow};
-use streamjob_crds::{Pipeline, Transform};
+use streamjob_crds::{ColumnFrom, Pipeline, Transform};
 
 use crate::explain::duration;
-use crate::{FilesPlan, GeneratedValue, GeneratorPlan, NumberText, Plan, SourceKind, types};
+use crate::{FilesPlan, GeneratedValue, GeneratorPlan, KafkaSourcePlan, NumberText, Plan, SourceKind, types};
 
 const PATH: &str = "spec.pipeline";
 
@@ -19,6 +19,7 @@ pub(super) fn of(plan: &Plan, pipeline: &Pipeline, reads: &Schema) -> BTreeMap<S
     let mut fields = Fields::default();
     match &plan.source.kind {
         SourceKind::Files(files) => from_files(files, &mut fields),
+        SourceKind::Kafka(kafka) => from_kafka(kafka, reads, &mut fields),
         SourceKind::Generator(generator) => from_generator(generator, plan, reads, &mut fields),
     }
     for column in reads.fields() {
@@ -51,6 +52,25 @@ fn from_files(files: &FilesPlan, fields: &mut Fields) {
     fields.put("source", "files");
     fields.put("source.files.urls", files.patterns.join(", "));
     fields.put("source.files.order", if files.one_partition { "Name" } else { "none" });
+}
+
+/// Not the cluster's addresses, which may change: partitions are known by their topics' ids.
+fn from_kafka(kafka: &KafkaSourcePlan, reads: &Schema, fields: &mut Fields) {
+    fields.put("source", "kafka");
+    let mut topics: Vec<&str> = kafka.topics.iter().map(String::as_str).collect();
+    topics.sort_unstable();
+    fields.put("source.kafka.topics", topics.join(", "));
+    for column in kafka.metadata.iter().filter(|column| reads.index_of(&column.name).is_ok()) {
+        let header = match column.from {
+            ColumnFrom::Header => format!(" {}", column.header),
+            ColumnFrom::Key
+            | ColumnFrom::Timestamp
+            | ColumnFrom::Topic
+            | ColumnFrom::Partition
+            | ColumnFrom::Offset => String::new(),
+        };
+        fields.put(format!("source.columns.{}.from", column.name), format!("{:?}{header}", column.from));
+    }
 }
 
 /// Not the pace: which rows there are does not depend on it.

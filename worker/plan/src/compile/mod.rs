@@ -6,6 +6,7 @@
 mod fingerprint;
 mod format;
 mod generator;
+mod kafka;
 mod key;
 mod paths;
 mod source;
@@ -19,6 +20,9 @@ mod errors;
 mod state_tests;
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+pub(crate) use tests::PAGES;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::resume_unwind;
@@ -40,6 +44,8 @@ use steps::StepsDraft;
 const STACK_BYTES: usize = 16 << 20;
 /// After this long a partition without new rows is idle, unless the manifest says otherwise.
 const IDLE_TIMEOUT_MS: i64 = 60_000;
+/// Further than this in the future no record of a topic is, unless the manifest says otherwise.
+const KAFKA_MAX_FUTURE_MS: i64 = 86_400_000;
 
 /// Compiles a job. Relative paths are relative to `base`, the folder of the manifest.
 ///
@@ -61,10 +67,11 @@ fn compile_job(job: &StreamJob, base: &Path) -> Result<Plan, PlanErrors> {
     }
     let mut problems = Problems::default();
     let pipeline = &job.spec.pipeline;
-    let source = SourceDraft::new(&pipeline.source, base, &mut problems);
+    let source = SourceDraft::new(&pipeline.source, &job.metadata.name, base, &mut problems);
     let rows = RowsDraft::new(pipeline, &source.columns, &mut problems);
     let window = window(&pipeline.window, base, &mut problems);
     let sink = target::sink(&pipeline.sink, base, &mut problems);
+    let kafka_output = kafka::output(pipeline, base, &mut problems);
     let state = state::compile(job.spec.state.as_ref(), &job.metadata.name, base, &mut problems);
     let targets = target::Targets {
         state: state.as_ref(),
@@ -80,7 +87,7 @@ fn compile_job(job: &StreamJob, base: &Path) -> Result<Plan, PlanErrors> {
     let window = window.expect(complete);
     let reads_all = window.late != LatePlan::Drop;
     let schema = rows.source_schema(&source.columns, reads_all);
-    let event_time = event_time_plan(&pipeline.event_time, &rows, &schema)?;
+    let event_time = event_time_plan(pipeline, &rows, &schema)?;
     let transforms = rows.transforms(&schema, reads_all)?;
     let (key, aggregates) = rows.keyed.resolve(transforms.output());
     let reads = rows.source_schema(&source.columns, false);
@@ -93,6 +100,7 @@ fn compile_job(job: &StreamJob, base: &Path) -> Result<Plan, PlanErrors> {
         aggregates,
         result: rows.keyed.result,
         sink: sink.expect(complete),
+        kafka_output,
         source: SourcePlan {
             kind: source.kind.pruned(&schema),
             schema,
@@ -166,10 +174,12 @@ fn event_time(spec: &EventTime, columns: &Schema, problems: &mut Problems) -> Op
 }
 
 fn event_time_plan(
-    spec: &EventTime,
+    pipeline: &streamjob_crds::Pipeline,
     rows: &RowsDraft,
     schema: &SchemaRef,
 ) -> Result<EventTimePlan, PlanErrors> {
+    let spec = &pipeline.event_time;
+    let max_future_ms = pipeline.source.kafka.as_ref().map(|_| KAFKA_MAX_FUTURE_MS);
     let planned = rows.event_time.as_ref().expect("a draft without problems has an event time");
     let expr =
         planned.bind(schema).map_err(|why| steps::late_problem("spec.pipeline.eventTime.expr", why))?;
@@ -177,7 +187,7 @@ fn event_time_plan(
         expr: EventTimeExpr::new(expr),
         max_out_of_orderness_ms: spec.max_out_of_orderness.as_ref().map_or(0, |bound| bound.millis()),
         idle_timeout_ms: spec.idle_timeout.as_ref().map_or(IDLE_TIMEOUT_MS, |timeout| timeout.millis()),
-        max_future_ms: spec.max_future.as_ref().map(|bound| bound.millis()),
+        max_future_ms: spec.max_future.as_ref().map(|bound| bound.millis()).or(max_future_ms),
     })
 }
 

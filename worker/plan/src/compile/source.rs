@@ -6,12 +6,12 @@
 use std::path::Path;
 
 use arrow::datatypes::{Field, Schema, SchemaRef};
-use streamjob_crds::{BadRecordAction, BadRecords, FileOrder, FilesSource, Source};
+use streamjob_crds::{BadRecordAction, BadRecords, Column, FileOrder, FilesSource, Source};
 
-use super::{format, generator, paths, target};
+use super::{format, generator, kafka, paths, target};
 use crate::error::{Problems, unknown_column};
 use crate::sql::Planned;
-use crate::{BadRecordsPlan, ColumnGenerator, FilesPlan, GeneratorPlan, SourceKind, types};
+use crate::{BadRecordsPlan, ColumnGenerator, FilesPlan, GeneratorPlan, KafkaSourcePlan, SourceKind, types};
 
 const PATH: &str = "spec.pipeline.source";
 
@@ -25,19 +25,28 @@ pub(super) struct SourceDraft {
 /// The kind of source, before it is known which columns are read.
 pub(super) enum KindDraft {
     Files(FilesPlan),
-    Generator { plan: GeneratorPlan, names: Vec<String> },
+    /// `None`: what is wrong has been told.
+    Kafka(Option<Box<KafkaSourcePlan>>),
+    Generator {
+        plan: GeneratorPlan,
+        names: Vec<String>,
+    },
 }
 
 impl SourceDraft {
-    pub(super) fn new(spec: &Source, base: &Path, problems: &mut Problems) -> Self {
+    pub(super) fn new(spec: &Source, job: &str, base: &Path, problems: &mut Problems) -> Self {
         let bad_records = match &spec.bad_records {
             None => Some(BadRecordsPlan::Fail),
             Some(policy) => bad_records(policy, base, problems),
         };
-        let (kind, columns) = match &spec.files {
-            Some(files) => from_files(spec, files, base, problems),
-            None => {
-                let generator = spec.generator.as_ref().expect("validation leaves files or generator");
+        let (kind, columns) = match (&spec.files, &spec.kafka) {
+            (Some(files), _) => from_files(spec, files, base, problems),
+            (None, Some(topics)) => (
+                KindDraft::Kafka(kafka::source(spec, topics, job, base, problems).map(Box::new)),
+                declared(spec),
+            ),
+            (None, None) => {
+                let generator = spec.generator.as_ref().expect("validation leaves one kind of source");
                 generator::compile(generator, problems)
             }
         };
@@ -48,7 +57,7 @@ impl SourceDraft {
     pub(super) fn patterns(&self) -> &[String] {
         match &self.kind {
             KindDraft::Files(files) => &files.patterns,
-            KindDraft::Generator { .. } => &[],
+            KindDraft::Kafka(_) | KindDraft::Generator { .. } => &[],
         }
     }
 }
@@ -58,6 +67,11 @@ impl KindDraft {
     pub(super) fn pruned(self, schema: &SchemaRef) -> SourceKind {
         match self {
             Self::Files(files) => SourceKind::Files(files),
+            Self::Kafka(kafka) => {
+                let mut kafka = kafka.expect("a draft without problems is complete");
+                kafka.metadata.retain(|column| schema.index_of(&column.name).is_ok());
+                SourceKind::Kafka(kafka)
+            }
             Self::Generator { plan, names } => {
                 let read = |column: &ColumnGenerator| schema.index_of(&names[column.index as usize]).is_ok();
                 let columns = plan.columns.into_iter().filter(read).collect();
@@ -73,9 +87,7 @@ fn from_files(
     base: &Path,
     problems: &mut Problems,
 ) -> (KindDraft, Schema) {
-    let declared = spec.columns.as_ref().expect("validation asks for columns with files");
-    let fields: Vec<_> =
-        declared.iter().map(|column| Field::new(&column.name, types::declared(column), true)).collect();
+    let columns = declared(spec);
     let format = spec.format.as_ref().expect("validation asks for a format with files");
     let plan = FilesPlan {
         patterns: patterns(&files.urls, base, problems),
@@ -84,9 +96,15 @@ fn from_files(
             Some(FileOrder::Name) => true,
         },
         format: format::compile(format),
-        declared: declared.iter().map(|column| column.name.clone()).collect(),
+        declared: names(&columns).into_iter().map(str::to_owned).collect(),
     };
-    (KindDraft::Files(plan), Schema::new(fields))
+    (KindDraft::Files(plan), columns)
+}
+
+fn declared(spec: &Source) -> Schema {
+    let columns = spec.columns.as_ref().expect("validation asks for columns with files and kafka");
+    let field = |column: &Column| Field::new(&column.name, types::declared(column), true);
+    Schema::new(columns.iter().map(field).collect::<Vec<_>>())
 }
 
 fn patterns(urls: &[String], base: &Path, problems: &mut Problems) -> Vec<String> {
@@ -121,7 +139,10 @@ fn bad_records(policy: &BadRecords, base: &Path, problems: &mut Problems) -> Opt
         BadRecordAction::Fail => BadRecordsPlan::Fail,
         BadRecordAction::Skip => BadRecordsPlan::Skip,
         BadRecordAction::DeadLetter => {
-            let files = policy.files.as_ref().expect("validation asks for files with DeadLetter");
+            if let Some(kafka) = &policy.kafka {
+                return Some(BadRecordsPlan::DeadLetterTopic { topic: kafka.topic.clone() });
+            }
+            let files = policy.files.as_ref().expect("validation asks for files or kafka with DeadLetter");
             BadRecordsPlan::DeadLetter { folder: target::folder(files, target::BAD_RECORDS, base, problems)? }
         }
     })

@@ -18,17 +18,19 @@ const STATE: &str = "spec.state.location.uri";
 pub(super) const BAD_RECORDS: &str = "spec.pipeline.source.badRecords";
 
 pub(super) fn sink(spec: &Sink, base: &Path, problems: &mut Problems) -> Option<SinkPlan> {
-    let format = spec.format.as_ref().map_or(FormatPlan::Json, format::compile);
+    let of = if spec.kafka.is_some() { format::of_records } else { format::compile };
+    let format = spec.format.as_ref().map_or(FormatPlan::Json, of);
     if let FormatPlan::Csv { nulls, .. } = &format
         && nulls.is_empty()
     {
         let why = "must not be empty: its first entry is how null is written; write one, such as `[\"\"]`";
         problems.add(format!("{SINK}.format.csv.nulls"), why);
     }
-    let kind = match (&spec.files, &spec.stdout) {
-        (Some(files), _) => SinkKind::Files { folder: folder(files, SINK, base, problems)? },
-        (None, Some(_)) => SinkKind::Stdout,
-        (None, None) => SinkKind::Blackhole,
+    let kind = match (&spec.files, &spec.kafka, &spec.stdout) {
+        (Some(files), _, _) => SinkKind::Files { folder: folder(files, SINK, base, problems)? },
+        (None, Some(kafka), _) => SinkKind::Kafka { topic: kafka.topic.clone() },
+        (None, None, Some(_)) => SinkKind::Stdout,
+        (None, None, None) => SinkKind::Blackhole,
     };
     Some(SinkPlan { kind, format })
 }
@@ -37,7 +39,10 @@ pub(super) fn late(spec: &LateRows, base: &Path, problems: &mut Problems) -> Opt
     Some(match spec.action {
         LateAction::Drop => LatePlan::Drop,
         LateAction::SideOutput => {
-            let files = spec.files.as_ref().expect("validation asks for files with SideOutput");
+            if let Some(kafka) = &spec.kafka {
+                return Some(LatePlan::Kafka { topic: kafka.topic.clone() });
+            }
+            let files = spec.files.as_ref().expect("validation asks for files or kafka with SideOutput");
             LatePlan::Files { folder: folder(files, LATE, base, problems)? }
         }
     })

@@ -8,7 +8,10 @@ use std::path::{Path, PathBuf};
 use streamjob_crds::StreamJob;
 
 use super::compile;
-use crate::{FormatPlan, LatePlan, Plan, SinkKind, SourceKind};
+use crate::{
+    BadRecordsPlan, FormatPlan, KafkaStart, KafkaUntil, LatePlan, PayloadPlan, Plan, SecretPlan, SinkKind,
+    SourceKind,
+};
 
 pub(super) const CLICKS: &str = "
 apiVersion: streamjob.dev/v1alpha1
@@ -30,6 +33,39 @@ spec:
     window: {tumbling: {size: 10s}}
     aggregates: [{name: clicks, function: Count}, {name: total, function: Sum, field: value}]
     sink: {files: {url: out}}
+";
+
+/// From topics to topics.
+pub(crate) const PAGES: &str = "
+apiVersion: streamjob.dev/v1alpha1
+kind: StreamJob
+metadata: {name: pages}
+spec:
+  parallelism: 2
+  pipeline:
+    source:
+      kafka:
+        cluster:
+          bootstrapServers: 'k1:9093, k2:9093'
+          tls: {ca: {file: ca.crt}}
+          sasl: {mechanism: SCRAM-SHA-512, username: reader, password: {environment: KAFKA_PASSWORD}}
+        topics: [views, clicks]
+        startFrom: Timestamp
+        startTime: '2026-01-31T08:00:00Z'
+        until: Latest
+      format: {csv: {}}
+      columns:
+        - {name: page, type: String}
+        - {name: user, type: String, from: Key}
+        - {name: referrer, type: String}
+        - {name: trace, type: String, from: Header}
+        - {name: ts, type: TimestampMillis, from: Timestamp}
+      badRecords: {action: DeadLetter, kafka: {topic: bad}}
+    eventTime: {field: ts}
+    keyBy: [user]
+    window: {tumbling: {size: 10s}}
+    aggregates: [{name: pages, function: CountDistinct, field: page}]
+    sink: {kafka: {topic: results}}
 ";
 
 pub(super) fn job(text: &str) -> StreamJob {
@@ -57,6 +93,50 @@ fn a_job_gets_all_defaults_and_absolute_paths() {
     assert_eq!(plan.event_time.max_out_of_orderness_ms, 1000);
     assert_eq!(plan.event_time.idle_timeout_ms, 60_000);
     assert_eq!(plan.event_time.max_future_ms, None);
+}
+
+#[test]
+fn a_job_over_topics_gets_all_defaults_and_only_the_columns_that_it_reads() {
+    let plan = plan(PAGES);
+
+    let SourceKind::Kafka(kafka) = &plan.source.kind else { panic!("topics") };
+    assert_eq!(
+        (kafka.cluster.bootstrap_servers.as_str(), kafka.group.as_str()),
+        ("k1:9093,k2:9093", "pages")
+    );
+    let tls = kafka.cluster.tls.as_ref().expect("it has TLS");
+    assert_eq!(tls.ca, Some(SecretPlan::File(PathBuf::from("/jobs/ca.crt"))));
+    assert_eq!(
+        (&kafka.start, kafka.until),
+        (&KafkaStart::Timestamp(1_769_846_400_000), Some(KafkaUntil::Latest))
+    );
+    let PayloadPlan::Format(FormatPlan::Csv { header, .. }) = &kafka.payload else { panic!("CSV") };
+    assert!(!header);
+    assert_eq!(kafka.declared, ["page", "referrer"]);
+    assert_eq!(names(&plan.source.schema), ["page", "user", "ts"]);
+    let metadata: Vec<&str> = kafka.metadata.iter().map(|column| column.name.as_str()).collect();
+    assert_eq!(metadata, ["user", "ts"]);
+    assert_eq!(plan.event_time.max_future_ms, Some(86_400_000));
+    assert_eq!(plan.sink.kind, SinkKind::Kafka { topic: "results".to_owned() });
+    assert_eq!(plan.source.bad_records, BadRecordsPlan::DeadLetterTopic { topic: "bad".to_owned() });
+    let output = plan.kafka_output.as_ref().expect("it writes topics");
+    assert_eq!((&output.cluster, output.delivery), (&kafka.cluster, streamjob_crds::Delivery::ExactlyOnce));
+}
+
+#[test]
+fn state_depends_on_topics_but_not_on_their_order_or_the_brokers_addresses() {
+    let fingerprint = |text: &str| plan(text).fingerprint();
+    let edited = |from: &str, to: &str| fingerprint(&PAGES.replace(from, to));
+
+    let first = fingerprint(PAGES);
+
+    assert_eq!(first["spec.pipeline.source.kafka.topics"], "clicks, views");
+    assert_eq!(first["spec.pipeline.source.columns.user.from"], "Key");
+    assert_eq!(edited("[views, clicks]", "[clicks, views]"), first);
+    assert_eq!(edited("k1:9093, k2:9093", "k9:9092"), first);
+    assert_eq!(edited("until: Latest", "consumerGroup: lag"), first);
+    assert_ne!(edited("[views, clicks]", "[clicks]"), first);
+    assert_ne!(edited("from: Key", "from: Topic"), first);
 }
 
 #[test]

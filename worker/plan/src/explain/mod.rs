@@ -3,6 +3,7 @@
 //! Owns: what `streamjob explain` prints.
 //! Never: decides anything.
 
+mod kafka;
 mod text;
 
 #[cfg(test)]
@@ -44,10 +45,16 @@ pub fn explain(plan: &Plan) -> String {
 }
 
 fn source(plan: &Plan, text: &mut Text) {
+    let mut metadata = 0;
     let declared = match &plan.source.kind {
         SourceKind::Files(files) => {
             from_files(files, text);
             &files.declared
+        }
+        SourceKind::Kafka(from) => {
+            kafka::source(from, text);
+            metadata = from.metadata.len();
+            &from.declared
         }
         SourceKind::Generator(generator) => {
             from_generator(generator, text);
@@ -58,14 +65,16 @@ fn source(plan: &Plan, text: &mut Text) {
         BadRecordsPlan::Fail => "a bad record stops the job".to_owned(),
         BadRecordsPlan::Skip => "bad records are skipped and counted".to_owned(),
         BadRecordsPlan::DeadLetter { folder } => format!("bad records are written to {}", folder.display()),
+        BadRecordsPlan::DeadLetterTopic { topic } => format!("bad records are written to topic {topic}"),
     });
     let schema = &plan.source.schema;
     let skipped: Vec<&str> =
         declared.iter().map(String::as_str).filter(|name| schema.index_of(name).is_err()).collect();
-    let read = format!("reads {} of {}", schema.fields().len(), count(declared.len(), "column"));
+    let read = format!("reads {} of {}", schema.fields().len(), count(declared.len() + metadata, "column"));
     text.line(&if skipped.is_empty() { read } else { format!("{read}; skips {}", skipped.join(", ")) });
     match &plan.source.kind {
         SourceKind::Files(_) => columns(schema, text),
+        SourceKind::Kafka(from) => kafka::columns(schema, from, text),
         SourceKind::Generator(generator) => {
             let made = schema.fields().iter().zip(&generator.columns).map(|(field, column)| {
                 vec![field.name().clone(), types::name(field.data_type()), generated(&column.value)]
@@ -189,6 +198,7 @@ fn window(plan: &Plan, text: &mut Text) {
     text.line(&match &window.late {
         LatePlan::Drop => "late rows are dropped and counted".to_owned(),
         LatePlan::Files { folder } => format!("late rows are written to {}", folder.display()),
+        LatePlan::Kafka { topic } => format!("late rows are written to topic {topic}"),
     });
 }
 
@@ -221,6 +231,10 @@ fn sink(plan: &Plan) -> String {
     let format = format_of(&plan.sink.format);
     match &plan.sink.kind {
         SinkKind::Files { folder } => format!("{format}, to files in {}", folder.display()),
+        SinkKind::Kafka { topic } => {
+            let output = plan.kafka_output.as_ref().expect("a topic is written to by an output");
+            format!("{format}, to topic {topic} at {}", kafka::output(output))
+        }
         SinkKind::Stdout => format!("{format}, to standard output"),
         SinkKind::Blackhole => "counted and thrown away".to_owned(),
     }

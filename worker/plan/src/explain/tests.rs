@@ -1,6 +1,6 @@
 //! Tests of the text of whole plans.
 //!
-//! Owns: three plans that use everything.
+//! Owns: four plans that use everything.
 //! Never: compiles by hand.
 
 use std::path::Path;
@@ -77,6 +77,14 @@ spec:
 ",
     );
 
+    insta::assert_snapshot!(text);
+}
+
+#[test]
+fn topics_are_shown_with_where_they_begin_and_what_columns_are_taken_from() {
+    let text = explained(crate::compile::PAGES);
+
+    assert!(!text.contains("KAFKA_PASSWORD"));
     insta::assert_snapshot!(text);
 }
 

@@ -66,6 +66,9 @@ pub enum SinkError {
         /// The target.
         name: String,
     },
+    /// A topic as a target.
+    #[error("topics cannot be written to yet: write to `files`")]
+    NotYet,
     /// The schema has a type without a text form.
     #[error(transparent)]
     Encode(#[from] EncodeError),
@@ -81,6 +84,7 @@ impl SinkError {
             | Self::OlderThanOutput { .. }
             | Self::Stdout(_)
             | Self::Target { .. }
+            | Self::NotYet
             | Self::Encode(_) => false,
         }
     }
@@ -100,6 +104,7 @@ impl Passing for SinkError {
             | Self::ReaderGone
             | Self::Stdout(_)
             | Self::Target { .. }
+            | Self::NotYet
             | Self::Encode(_) => false,
         }
     }

@@ -58,6 +58,7 @@ pub fn open_results(
         SinkKind::Files { .. } => {
             Box::new(OutboxSink::new(Target::Results, Encoder::new(schema, &plan.format)?, outbox))
         }
+        SinkKind::Kafka { .. } => return Err(SinkError::NotYet),
         SinkKind::Stdout => Box::new(LinesSink::stdout(Encoder::new(schema, &plan.format)?, slot)?),
         SinkKind::Blackhole => Box::new(Blackhole),
     })

@@ -49,6 +49,7 @@ pub fn open(
 ) -> Result<Vec<Partition>, SourceError> {
     let states = match &source.kind {
         SourceKind::Files(plan) => files_states(plan)?,
+        SourceKind::Kafka(_) => return Err(SourceError::NotYet),
         SourceKind::Generator(plan) => {
             let position = SourcePosition::Row { row: 0, started_ms: clock.now_ms() };
             (0..plan.partitions).map(|id| state(generator::name(id), Vec::new(), position)).collect()
@@ -74,6 +75,7 @@ pub fn reopen(
             }
             tell_of_new_files(plan, states);
         }
+        SourceKind::Kafka(_) => return Err(SourceError::NotYet),
         SourceKind::Generator(plan) => check_generator(plan, states)?,
     }
     partitions(source, clock, decoder, states.to_vec())
@@ -101,7 +103,7 @@ fn partitions(
     states: Vec<PartitionState>,
 ) -> Result<Vec<Partition>, SourceError> {
     let generator = match &source.kind {
-        SourceKind::Files(_) => None,
+        SourceKind::Files(_) | SourceKind::Kafka(_) => None,
         SourceKind::Generator(plan) => {
             let started_ms = states.first().map_or_else(|| clock.now_ms(), started);
             Some(Generator::new(plan, &source.schema, clock, started_ms))

@@ -139,7 +139,7 @@ impl Build<'_> {
             inputs: self.exchange.inputs(id),
             tumbling: spec.tumbling,
             outlets: self.outlets(start.slot, outbox)?,
-            bad_records: self.bad_records(outbox),
+            bad_records: self.bad_records(outbox)?,
             commands,
             events: self.ends.events.clone(),
             work: self.ends.work.clone(),
@@ -205,19 +205,21 @@ impl Build<'_> {
             LatePlan::Files { .. } => {
                 Some(Box::new(sink::open_late(&plan.sink.format, &plan.source.schema, to_outbox())?))
             }
+            LatePlan::Kafka { .. } => return Err(sink::SinkError::NotYet.into()),
         };
         Ok(Outlets::new(results, late, outbox.clone()))
     }
 
-    fn bad_records(&self, outbox: &OutboxSender) -> BadRecordHandler {
-        match &self.setup.plan.source.bad_records {
+    fn bad_records(&self, outbox: &OutboxSender) -> Result<BadRecordHandler, RunError> {
+        Ok(match &self.setup.plan.source.bad_records {
             BadRecordsPlan::Fail => BadRecordHandler::Fail,
             BadRecordsPlan::Skip => BadRecordHandler::Skip,
             BadRecordsPlan::DeadLetter { .. } => {
                 let sink = sink::open_dead_letters(Box::new(SlotOutbox(outbox.clone())));
                 BadRecordHandler::DeadLetter(Box::new(sink))
             }
-        }
+            BadRecordsPlan::DeadLetterTopic { .. } => return Err(sink::SinkError::NotYet.into()),
+        })
     }
 }
 
