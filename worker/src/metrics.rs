@@ -23,6 +23,8 @@ pub struct JobMetrics {
     pub slots: Vec<CachePadded<SlotMetrics>>,
     /// One for each source partition, by its id.
     pub partitions: Vec<CachePadded<PartitionMetrics>>,
+    /// How often the job has begun to process in this process; more than once after failures that may pass.
+    pub attempts: AtomicU64,
     /// The newest epoch whose output is published; 0 before the first.
     pub epochs_published: AtomicU64,
     /// From the start of the process's clock to the first rows that went into windows; 0 before them.
@@ -193,6 +195,7 @@ impl JobMetrics {
                 .into_iter()
                 .map(|name| CachePadded::new(PartitionMetrics::new(name)))
                 .collect(),
+            attempts: AtomicU64::new(0),
             epochs_published: AtomicU64::new(0),
             first_rows_nanos: AtomicU64::new(0),
             unpublished_bytes: AtomicU64::new(0),

@@ -3,6 +3,7 @@
 //! Owns: what a user sees of the pipeline.
 //! Never: looks at a stage alone.
 
+mod attempts;
 mod conformance;
 mod exchange;
 mod failing_store;

@@ -119,6 +119,13 @@ impl Collector for JobCollector {
         self.slots(&mut encoder)?;
         self.slot_times(&mut encoder)?;
         self.partitions(&mut encoder)?;
+        let mut attempts = encoder.encode_descriptor(
+            "streamjob_attempts",
+            "Times that the job has begun to process in this process",
+            None,
+            MetricType::Counter,
+        )?;
+        counter(&mut attempts, &self.metrics.attempts.load(Ordering::Relaxed))?;
         let mut epochs = encoder.encode_descriptor(
             "streamjob_epochs_published",
             "Epochs whose output is complete",

@@ -50,6 +50,7 @@ fn metrics_name_slots_and_partitions() {
         "streamjob_partition_watermark_seconds{partition=\"a \\\"1\\\".jsonl\"} 1.5",
         "streamjob_partition_lag_bytes{partition=\"a \\\"1\\\".jsonl\"} 6",
         "streamjob_partition_status{partition=\"b.jsonl\",status=\"finished\"} 1",
+        "streamjob_attempts_total 0",
         "streamjob_epochs_published_total 0",
         "# TYPE process_cpu_seconds counter",
     ] {

@@ -119,7 +119,8 @@ fn run_plan(plan: Plan, args: &RunArgs, screen: Screen) -> Result<Exit, Failure>
     );
     let control = Some(control::folder(&plan));
     let options = Options { batch_rows: args.batch_rows, control, ..Options::default() };
-    let program = worker::command(args, begun.generation(), metrics.partitions.len())?;
+    let partitions = metrics.partitions.len();
+    let program = |generation| worker::command(args, generation, partitions);
     let job = Job { plan, inputs, state, begun, options, metrics: Arc::clone(&metrics), clock, stop };
     let ending = if args.worker_process { job.run_with_process(program) } else { job.run() };
     progress.stop();

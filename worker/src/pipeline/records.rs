@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use arrow::array::RecordBatch;
 use streamjob_checkpoint::checkpoint::SourcePosition;
+use streamjob_checkpoint::retry::{Passing, io_may_pass};
 
 /// The longest record that is decoded, line end included. A longer one is a bad record and is passed over in pieces.
 pub const RECORD_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -156,6 +157,25 @@ pub struct Span {
     pub start: u32,
     /// Behind the last byte.
     pub end: u32,
+}
+
+impl Passing for SourceError {
+    fn may_pass(&self) -> bool {
+        match self {
+            Self::Open { source, .. } | Self::Read { source, .. } => io_may_pass(source.kind()),
+            Self::NotYet
+            | Self::NoMatch { .. }
+            | Self::Pattern { .. }
+            | Self::Compression { .. }
+            | Self::Folder { .. }
+            | Self::Name { .. }
+            | Self::Gone { .. }
+            | Self::Changed { .. }
+            | Self::EndsBefore { .. }
+            | Self::Foreign { .. }
+            | Self::Header { .. } => false,
+        }
+    }
 }
 
 /// A source that cannot be read.

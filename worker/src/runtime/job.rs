@@ -1,13 +1,11 @@
-//! A job on this machine: where it begins, and running it to its end.
+//! Where a job on this machine begins.
 //!
-//! Owns: opening the state, claiming it, fixing the input of a new lineage, and the two roles in one process.
-//! Never: reads a manifest or prints.
+//! Owns: opening the state, claiming it, fixing the input of a new lineage.
+//! Never: reads a manifest, prints, or runs what it has begun.
 
-use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crossbeam_channel::unbounded;
 use streamjob_checkpoint::checkpoint::{Checkpoint, PartitionState};
 use streamjob_checkpoint::ids::{Epoch, Generation, Hash, Lineage, WriterId};
 use streamjob_checkpoint::log::{CommitError, Log};
@@ -19,14 +17,10 @@ use streamjob_plan::Plan;
 use tokio::runtime::{Builder, Runtime};
 use uuid::Uuid;
 
-use super::coordinator::{self, CoordinatorSetup};
+use super::RunError;
 use super::earlier::publish_earlier;
 use super::messages::Publication;
-use super::process::WorkerProcess;
-use super::transport::link;
-use super::worker::{self, WorkerSetup, wiring};
-use super::{Ending, Options, RunError, StopFlag};
-use crate::metrics::{JobMetrics, Phase};
+use super::worker::wiring;
 use crate::pipeline::clock::Clock;
 use crate::pipeline::records::{MakeDecoder, PartitionReader, SourceError};
 use crate::pipeline::sink::{NewestOutput, SinkError};
@@ -129,10 +123,10 @@ pub enum Started {
 
 /// A job that is ours to run.
 pub struct Begun {
-    permit: CommitPermit,
-    lineage: Lineage,
-    checkpoint: Box<Checkpoint>,
-    inherited: Option<Publication>,
+    pub(super) permit: CommitPermit,
+    pub(super) lineage: Lineage,
+    pub(super) checkpoint: Box<Checkpoint>,
+    pub(super) inherited: Option<Publication>,
     /// The checkpoint that it goes on from; `None`: from the beginning.
     pub resumed: Option<Epoch>,
     /// From where it goes on, in words.
@@ -164,6 +158,26 @@ pub fn start(
     begin: BeginAt,
     clock: &dyn Clock,
 ) -> Result<Started, RunError> {
+    start_as(None, state, plan, (inputs, begin, clock))
+}
+
+/// Claims it once more, for the next attempt of the same incarnation.
+pub(super) fn start_again(
+    failed: Generation,
+    state: &State,
+    plan: &Plan,
+    (inputs, clock): (&dyn Inputs, &dyn Clock),
+) -> Result<Started, RunError> {
+    let next = Generation { attempt: failed.attempt + 1, ..failed };
+    start_as(Some(next), state, plan, (inputs, BeginAt::Latest, clock))
+}
+
+fn start_as(
+    generation: Option<Generation>,
+    state: &State,
+    plan: &Plan,
+    (inputs, begin, clock): (&dyn Inputs, BeginAt, &dyn Clock),
+) -> Result<Started, RunError> {
     if plan.kafka_output.is_some() {
         return Err(SinkError::NotYet.into());
     }
@@ -174,7 +188,7 @@ pub fn start(
         owner: owner(plan),
         sink: sink.map(|(target, folder)| (target.name().to_owned(), shown(&folder.path))).collect(),
         fingerprint: plan.fingerprint(),
-        generation: None,
+        generation,
         begin,
         floor: None,
         writer: WriterId(Uuid::new_v4().as_u128()),
@@ -249,95 +263,4 @@ pub fn owner(plan: &Plan) -> Owner {
 
 fn shown(path: &std::path::Path) -> String {
     path.to_string_lossy().into_owned()
-}
-
-/// A job that is ready to run.
-pub struct Job {
-    /// What it does.
-    pub plan: Arc<Plan>,
-    /// What it reads.
-    pub inputs: Arc<dyn Inputs>,
-    /// Where its state is.
-    pub state: State,
-    /// Where it begins.
-    pub begun: Begun,
-    /// How it is run.
-    pub options: Options,
-    /// What it counts.
-    pub metrics: Arc<JobMetrics>,
-    /// Time.
-    pub clock: Arc<dyn Clock>,
-    /// Ends it early.
-    pub stop: StopFlag,
-}
-
-impl Job {
-    /// Runs the job to its end, on threads of its own.
-    pub fn run(self) -> Result<Ending, RunError> {
-        self.run_with(|worker, coordinator| {
-            let generation = coordinator.permit.generation();
-            let (to_coordinator, heard) = unbounded();
-            let (coordinator_link, worker_link) = link(generation, 0, to_coordinator);
-            let worker = std::thread::Builder::new()
-                .name("worker".to_owned())
-                .spawn(move || worker::run(worker, &worker_link))
-                .map_err(|source| RunError::Thread { thread: "worker".to_owned(), source })?;
-            let ending = coordinator::run(coordinator, coordinator_link, heard);
-            let ran = worker.join().expect("panics are caught on the threads of a worker");
-            match (ending, ran) {
-                // What the worker says is the cause, unless it failed because another one had taken over.
-                (Err(RunError::Worker { .. }), Err(cause)) => Err(cause),
-                (ending, _) => ending,
-            }
-        })
-    }
-
-    /// Runs the job to its end, its slots in a process of their own: this program, which will call
-    /// [`inherited_link`](super::inherited_link).
-    pub fn run_with_process(self, program: Command) -> Result<Ending, RunError> {
-        self.run_with(|_worker, coordinator| {
-            let (to_coordinator, heard) = unbounded();
-            let process = WorkerProcess::start(program, coordinator.permit.generation(), to_coordinator);
-            let (process, link) = process.map_err(|source| RunError::WorkerProcess { source })?;
-            let ending = coordinator::run(coordinator, link, heard);
-            process.end().map_err(|source| RunError::WorkerProcess { source })?;
-            ending
-        })
-    }
-
-    fn run_with(
-        self,
-        roles: impl FnOnce(WorkerSetup, CoordinatorSetup) -> Result<Ending, RunError>,
-    ) -> Result<Ending, RunError> {
-        let Self { plan, inputs, state, begun, options, metrics, clock, stop } = self;
-        let runtime = state.runtime.handle().clone();
-        let worker = WorkerSetup {
-            plan: Arc::clone(&plan),
-            inputs,
-            options: options.clone(),
-            store: state.store.clone(),
-            metrics: Arc::clone(&metrics),
-            clock: Arc::clone(&clock),
-            runtime: runtime.clone(),
-        };
-        let coordinator = CoordinatorSetup {
-            folders: wiring::folders(&plan),
-            control: options.control,
-            plan,
-            log: state.log.clone(),
-            store: state.store.clone(),
-            permit: begun.permit,
-            lineage: begun.lineage,
-            checkpoint: begun.checkpoint,
-            inherited: begun.inherited,
-            metrics: Arc::clone(&metrics),
-            clock,
-            stop,
-            runtime,
-        };
-        metrics.set_phase(Phase::Running);
-        let ending = roles(worker, coordinator);
-        metrics.set_phase(if ending.is_ok() { Phase::Finished } else { Phase::Failed });
-        ending
-    }
 }

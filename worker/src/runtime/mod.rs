@@ -3,6 +3,7 @@
 //! Owns: the threads of a job, from its start to its end.
 //! Never: reads a manifest or prints.
 
+mod attempts;
 pub mod control;
 pub mod coordinator;
 mod earlier;
@@ -22,8 +23,9 @@ use streamjob_checkpoint::log::{CommitError, LogError};
 use streamjob_checkpoint::retry::Passing;
 use streamjob_checkpoint::store::StoreError;
 
+pub use attempts::Job;
 pub use coordinator::Ending;
-pub use job::{Begun, Input, Inputs, Job, SourceInputs, Started, State, owner, start};
+pub use job::{Begun, Input, Inputs, SourceInputs, Started, State, owner, start};
 pub use process::inherited_link;
 pub use stop::StopFlag;
 pub use worker::{WorkerSetup, run as run_worker};
@@ -133,6 +135,8 @@ pub enum RunError {
     Worker {
         /// Why.
         reason: String,
+        /// Whether another attempt may fare better.
+        may_pass: bool,
     },
     /// A bug: coordinator, workers and log do not agree.
     #[error("{what}; the job was stopped, nothing wrong was committed; this is a bug, please report it")]
@@ -182,9 +186,10 @@ impl Passing for RunError {
             Self::Store(error)
             | Self::Log(LogError::Store(error))
             | Self::Commit(CommitError::Unresolved(error)) => error.may_pass(),
+            Self::Worker { may_pass, .. } => *may_pass,
             Self::Outbox { source } => matches!(&**source, BundleError::Store(error) if error.may_pass()),
+            Self::Source(error) => error.may_pass(),
             Self::BadRecord { .. }
-            | Self::Source(_)
             | Self::Window(_)
             | Self::Key(_)
             | Self::Log(LogError::Refused(_) | LogError::Record(_) | LogError::NoRecord { .. })
@@ -193,7 +198,6 @@ impl Passing for RunError {
             | Self::OutboxWrite { .. }
             | Self::Restore { .. }
             | Self::Checkpoint
-            | Self::Worker { .. }
             | Self::Protocol { .. }
             | Self::WorkerProcess { .. }
             | Self::Thread { .. }

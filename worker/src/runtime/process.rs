@@ -1,7 +1,7 @@
 //! A worker in a process of its own.
 //!
 //! Owns: the child, and the socket that its standard input is.
-//! Never: starts it again: a worker that ends ends the run.
+//! Never: starts it again: a worker that ends ends the attempt.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};

@@ -64,7 +64,7 @@ impl Coordinator {
             | Step::Appending(_)
             | Step::Concluding { .. }
             | Step::Closing { .. }
-            | Step::Failing { .. }
+            | Step::Failing(_)
             | Step::Over => false,
         };
         if !awaited {

@@ -7,7 +7,7 @@ use streamjob_checkpoint::protocol::Commit;
 
 use super::Ending;
 use super::commit::without_outbox;
-use super::event::{End, Output};
+use super::event::{End, Failure, Output};
 use super::state::Coordinator;
 use super::step::{Appending, Step};
 use crate::runtime::messages::ToWorker;
@@ -22,10 +22,10 @@ impl Coordinator {
     }
 
     /// A failure may come from a successor that has taken over: who leads decides what it was.
-    pub(super) fn fail(&mut self, reason: String) {
+    pub(super) fn fail(&mut self, failure: Failure) {
         match &self.step {
             // What fails after a failure follows from it.
-            Step::Failing { .. } | Step::Over => {}
+            Step::Failing(_) | Step::Over => {}
             Step::Registering { .. }
             | Step::Idle
             | Step::Collecting(_)
@@ -33,18 +33,18 @@ impl Coordinator {
             | Step::Publishing(_)
             | Step::Concluding { .. }
             | Step::Closing { .. } => {
-                self.step = Step::Failing { reason };
+                self.step = Step::Failing(failure);
                 self.outputs.push(Output::AskWhoLeads);
             }
         }
     }
 
     pub(super) fn on_leads(&mut self) {
-        let Step::Failing { reason } = &self.step else {
+        let Step::Failing(failure) = &self.step else {
             return self.protocol("an answer came to a question that nobody asked".to_owned());
         };
-        let reason = reason.clone();
-        self.end(End::Failed { reason });
+        let failure = failure.clone();
+        self.end(End::Failed(failure));
     }
 
     pub(super) fn protocol(&mut self, what: String) {

@@ -250,6 +250,15 @@ pub struct Committed {
     pub bytes_total: u64,
 }
 
+/// Why an attempt cannot go on.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Failure {
+    /// What happened, for people.
+    pub reason: String,
+    /// Whether another attempt may fare better.
+    pub may_pass: bool,
+}
+
 /// How it ends.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum End {
@@ -266,10 +275,7 @@ pub enum End {
         by: Generation,
     },
     /// A worker cannot go on.
-    Failed {
-        /// Why.
-        reason: String,
-    },
+    Failed(Failure),
     /// A bug: someone said what cannot be said now.
     Protocol {
         /// Who and what.

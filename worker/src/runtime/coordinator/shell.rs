@@ -19,7 +19,7 @@ use tokio::runtime::Handle;
 
 use super::Ending;
 use super::effects::Effects;
-use super::event::{Answer, End, Input, Output, Setup};
+use super::event::{Answer, End, Failure, Input, Output, Setup};
 use super::state::Coordinator;
 use super::status::Status;
 use crate::metrics::{JobMetrics, Phase};
@@ -96,7 +96,8 @@ pub fn run(
     match end {
         End::Done(ending) => Ok(ending),
         End::Fenced { by } => Err(RunError::Fenced { by }),
-        End::OutputClosed { reason } | End::Failed { reason } => Err(RunError::Worker { reason }),
+        End::OutputClosed { reason } => Err(RunError::Worker { reason, may_pass: false }),
+        End::Failed(Failure { reason, may_pass }) => Err(RunError::Worker { reason, may_pass }),
         End::Protocol { what } => Err(RunError::Protocol { what }),
     }
 }

@@ -19,7 +19,7 @@ use streamjob_checkpoint::protocol::Commit;
 use streamjob_checkpoint::retry::Pauses;
 
 use super::Ending;
-use super::event::{End, Input, Note, Output, Setup};
+use super::event::{End, Failure, Input, Note, Output, Setup};
 use super::savepoints::Savepoints;
 use super::step::{Appending, Publishing, Report, Step};
 use crate::runtime::messages::{FailureKind, PublishedFile, ToCoordinator, ToWorker};
@@ -89,7 +89,7 @@ impl Coordinator {
             return Vec::new();
         }
         let answers_question = matches!(input, Input::Leads | Input::Fenced { .. });
-        if matches!(self.step, Step::Failing { .. }) && !answers_question {
+        if matches!(self.step, Step::Failing(_)) && !answers_question {
             // Whatever it is, it changes nothing any more.
             return Vec::new();
         }
@@ -101,7 +101,7 @@ impl Coordinator {
             Input::Appended => self.on_appended(),
             Input::Unresolved { cause } => self.on_unresolved(cause),
             Input::Refused { cause } => self.protocol(format!("the log refused a record: {cause}")),
-            Input::Broken { reason } => self.fail(reason),
+            Input::Broken { reason } => self.fail(Failure { reason, may_pass: false }),
             Input::Fenced { by } => self.end(End::Fenced { by }),
             Input::Concluded(result) => self.on_concluded(result),
             Input::Leads => self.on_leads(),
@@ -129,7 +129,7 @@ impl Coordinator {
             Step::Publishing(_)
             | Step::Concluding { .. }
             | Step::Closing { .. }
-            | Step::Failing { .. }
+            | Step::Failing(_)
             | Step::Over => None,
         }
     }
@@ -188,7 +188,7 @@ impl Coordinator {
             | Step::Collecting(_)
             | Step::Publishing(_)
             | Step::Concluding { .. }
-            | Step::Failing { .. }
+            | Step::Failing(_)
             | Step::Over => false,
         };
         if no_more_epochs {
@@ -197,17 +197,19 @@ impl Coordinator {
     }
 
     fn on_gone(&mut self, worker: u32, cause: &str) {
-        self.fail(format!(
-            "worker {worker} has gone: {cause}; run the job again: it goes on from its last checkpoint"
-        ));
+        let reason = format!("worker {worker} has gone: {cause}");
+        self.fail(Failure { reason, may_pass: true });
     }
 
     fn on_failed(&mut self, worker: u32, kind: FailureKind, reason: String) {
-        match kind {
-            FailureKind::OutputClosed => self.end(End::OutputClosed { reason }),
-            FailureKind::Error if self.setup.workers == 1 => self.fail(reason),
-            FailureKind::Error => self.fail(format!("worker {worker}: {reason}")),
-        }
+        let may_pass = match kind {
+            FailureKind::OutputClosed => return self.end(End::OutputClosed { reason }),
+            FailureKind::MayPass => true,
+            FailureKind::Error => false,
+        };
+        let alone = self.setup.workers == 1;
+        let reason = if alone { reason } else { format!("worker {worker}: {reason}") };
+        self.fail(Failure { reason, may_pass });
     }
 
     /// One step on, if the time for it has come.
@@ -217,7 +219,9 @@ impl Coordinator {
                 let slots: Option<u32> = self.workers.iter().map(|worker| worker.slots).sum();
                 match slots {
                     Some(slots) => self.start(slots),
-                    None if self.now >= *until => self.fail(self.silent()),
+                    None if self.now >= *until => {
+                        self.fail(Failure { reason: self.silent(), may_pass: true })
+                    }
                     None => return false,
                 }
             }
@@ -254,7 +258,7 @@ impl Coordinator {
                 }
                 self.close(*ending);
             }
-            Step::Concluding { .. } | Step::Failing { .. } | Step::Over => return false,
+            Step::Concluding { .. } | Step::Failing(_) | Step::Over => return false,
         }
         true
     }
@@ -335,7 +339,7 @@ impl Coordinator {
             return self.protocol("an epoch is concluded that nobody wanted".to_owned());
         };
         if let Err(reason) = result {
-            return self.fail(reason);
+            return self.fail(Failure { reason, may_pass: false });
         }
         self.note(Note::Published { epoch });
         let copies = self.savepoints.on_published(epoch);

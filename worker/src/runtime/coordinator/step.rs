@@ -10,7 +10,7 @@ use streamjob_checkpoint::ids::{Epoch, Lineage};
 use streamjob_checkpoint::protocol::Commit;
 
 use super::Ending;
-use super::event::Committed;
+use super::event::{Committed, Failure};
 use crate::runtime::messages::{Publication, PublishedFile, Times};
 
 /// Where the coordinator stands.
@@ -42,10 +42,7 @@ pub(super) enum Step {
         ending: Ending,
     },
     /// Something failed; who leads is being asked.
-    Failing {
-        /// What.
-        reason: String,
-    },
+    Failing(Failure),
     /// It is over.
     Over,
 }

@@ -158,7 +158,9 @@ pub struct PublishedFile {
 pub enum FailureKind {
     /// Whoever read standard output has gone: the job ends, and that is no error.
     OutputClosed,
-    /// Everything else.
+    /// Another attempt may fare better.
+    MayPass,
+    /// Everything else: somebody must do something.
     Error,
 }
 

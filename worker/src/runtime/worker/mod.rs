@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, select};
 use streamjob_checkpoint::ids::Epoch;
-use streamjob_checkpoint::retry::with_causes;
+use streamjob_checkpoint::retry::{Passing, with_causes};
 use streamjob_checkpoint::store::StateStore;
 use streamjob_plan::Plan;
 use tokio::runtime::Handle;
@@ -56,7 +56,11 @@ pub fn run(setup: WorkerSetup, link: &WorkerLink) -> Result<(), RunError> {
     let sender = link.sender();
     let ran = serve(setup, link, &sender);
     if let Err(error) = &ran {
-        let kind = if error.is_clean_stop() { FailureKind::OutputClosed } else { FailureKind::Error };
+        let kind = match error {
+            closed if closed.is_clean_stop() => FailureKind::OutputClosed,
+            passing if passing.may_pass() => FailureKind::MayPass,
+            _ => FailureKind::Error,
+        };
         say(&sender, ToCoordinator::Failed { kind, reason: with_causes(error) });
     }
     ran

@@ -17,7 +17,7 @@ use streamjob_checkpoint::transition::{SlotStart, assign};
 use tokio::sync::watch;
 use uuid::Uuid;
 
-use super::super::RunError;
+use super::super::{Input, RunError};
 use super::publish::{Publish, PublishThread, Published, Publisher};
 use super::slot::{Command, Slot, SlotEvent, SlotHandle};
 use super::wiring::{self, Ends, folders, window_spec};
@@ -86,6 +86,7 @@ impl Threads {
         let budget = Arc::new(OutboxBudget::new(setup.options.unpublished_bytes_max));
         let channels = Channels { events, work: unbounded(), publish: unbounded(), budget };
         let (leave, calls) = Calls::new(setup.runtime.clone());
+        setup.metrics.unpublished_bytes.store(0, Ordering::Relaxed);
         let mut threads = Self {
             slots: Vec::new(),
             work: channels.work.0.clone(),
@@ -95,11 +96,26 @@ impl Threads {
             leave,
             handles: Vec::new(),
         };
+        match threads.start_all((setup, generation, start), inputs, channels) {
+            Ok(()) => Ok((threads, heard)),
+            Err(error) => {
+                threads.join();
+                Err(error)
+            }
+        }
+    }
+
+    fn start_all(
+        &mut self,
+        (setup, generation, start): (&WorkerSetup, Generation, &Start),
+        inputs: Vec<Input>,
+        channels: Channels,
+    ) -> Result<(), RunError> {
         let id =
             ObjectWriterId { job: setup.plan.job.clone(), lineage: start.lineage, generation, worker: 0 };
         let starts = assign(&start.checkpoint, setup.plan.parallelism);
         let layout = layout(setup)?;
-        let outboxes = threads.start_outbox(setup, &id, &channels)?;
+        let outboxes = self.start_outbox(setup, &id, &channels)?;
         let ends = Ends {
             events: channels.events.clone(),
             work: channels.work.0.clone(),
@@ -107,14 +123,13 @@ impl Threads {
             budget: Arc::clone(&channels.budget),
         };
         let slots = wiring::slots(setup, &start.checkpoint, &starts, inputs, ends)?;
-        threads.start_uploader(setup, id, layout.clone(), &channels)?;
-        threads.start_publisher(setup, &channels)?;
+        self.start_uploader(setup, id, layout.clone(), &channels)?;
+        self.start_publisher(setup, &channels)?;
         for (slot, handle) in slots {
-            threads.start_slot(slot, channels.events.clone())?;
-            threads.slots.push(handle);
+            self.start_slot(slot, channels.events.clone())?;
+            self.slots.push(handle);
         }
-        threads.start_restore(setup, (layout, starts), &start.checkpoint.objects, channels.events)?;
-        Ok((threads, heard))
+        self.start_restore(setup, (layout, starts), &start.checkpoint.objects, channels.events)
     }
 
     /// Tells every slot.

@@ -18,6 +18,7 @@ use streamjob_plan::{BadRecordsPlan, LatePlan, Plan};
 use super::super::{Input, RunError};
 use super::WorkerSetup;
 use super::bad_records::BadRecordHandler;
+use super::counts::Earlier;
 use super::gap::GapMeter;
 use super::intake::{Intake, status};
 use super::outlets::{Outlets, SlotOutbox};
@@ -146,6 +147,7 @@ impl Build<'_> {
             gap: GapMeter::default(),
             cut: None,
             budget: Arc::clone(&self.ends.budget),
+            earlier: Earlier::of(&self.setup.metrics.slots[id]),
             base: if id == 0 { self.checkpoint.counters } else { Counters::default() },
             parker,
             metrics: Arc::clone(&self.setup.metrics),

@@ -15,7 +15,7 @@ use streamjob_checkpoint::ids::Epoch;
 use streamjob_checkpoint::protocol::Commit;
 
 use super::Ending;
-use super::event::{Answer, End, Input, Note, Output};
+use super::event::{Answer, End, Failure, Input, Note, Output};
 use crate::runtime::messages::{FailureKind, ToCoordinator, ToWorker};
 use kit::*;
 
@@ -186,8 +186,8 @@ fn a_failure_is_a_failure_only_for_who_leads() {
     assert_eq!(leads.on(failed()), [Output::AskWhoLeads]);
     assert_eq!(fenced.on(failed()), [Output::AskWhoLeads]);
 
-    let reason = "no space".to_owned();
-    assert_eq!(leads.on(Input::Leads), [exit(0), Output::End(End::Failed { reason })]);
+    let failure = Failure { reason: "no space".to_owned(), may_pass: false };
+    assert_eq!(leads.on(Input::Leads), [exit(0), Output::End(End::Failed(failure))]);
     let by = OTHER;
     assert_eq!(fenced.on(Input::Fenced { by }), [exit(0), Output::End(End::Fenced { by })]);
 }

@@ -5,10 +5,9 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use streamjob_checkpoint::checkpoint::{Counters, OperatorState, PartitionState, Share, SlotReport};
+use streamjob_checkpoint::checkpoint::{OperatorState, PartitionState, Share, SlotReport};
 use streamjob_checkpoint::fail_point;
 use streamjob_checkpoint::ids::{Epoch, Groups};
 use streamjob_checkpoint::planted::{self, Bug};
@@ -113,13 +112,8 @@ impl Slot {
             watermark_ms: (watermark != NONE).then_some(watermark),
             behind: self.window.behind(),
         };
-        let metrics = &self.metrics.slots[self.id];
-        let counters = Counters {
-            rows_in: self.base.rows_in + metrics.rows_in.load(Relaxed),
-            rows_out: self.base.rows_out + metrics.rows_out.load(Relaxed),
-            late: self.base.late + self.window.late_rows(),
-            bad: self.base.bad + metrics.bad.load(Relaxed),
-        };
+        self.count_window();
+        let counters = self.earlier.since(self.base, &self.metrics.slots[self.id]);
         let shares = statuses.iter().flat_map(shares).collect();
         SlotReport { slot: self.id as u32, partitions, operator, shares, blocks: Vec::new(), counters }
     }

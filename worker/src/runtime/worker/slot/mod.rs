@@ -21,7 +21,7 @@ use streamjob_core::window::{RestoredLayer, Tumbling};
 use self::barrier::Cut;
 use super::super::RunError;
 use super::bad_records::BadRecordHandler;
-use super::counts::count_window;
+use super::counts::{Earlier, count_window};
 use super::gap::GapMeter;
 use super::intake::Intake;
 use super::outlets::Outlets;
@@ -153,6 +153,8 @@ pub(super) struct Slot {
     pub budget: Arc<OutboxBudget>,
     /// What the lineage had counted before; slot 0 goes on from it.
     pub base: Counters,
+    /// What this slot had counted before in this process.
+    pub earlier: Earlier,
     /// Where the slot sleeps.
     pub parker: Parker,
     /// Counts.
@@ -188,13 +190,15 @@ impl Slot {
 
     fn serve(&mut self) -> Result<(), RunError> {
         let now = self.clock.elapsed();
+        let busy = Duration::from_nanos(self.metrics.slots[self.id].busy_nanos.load(Relaxed));
         let mut state = State {
             reading: true,
             drained: false,
             was_blocked: false,
             wait: PARK_MAX,
             parked: Duration::ZERO,
-            started: now,
+            // Time goes on where an earlier attempt left it.
+            started: now.saturating_sub(busy),
             pieces: Vec::new(),
             folding: true,
             held: VecDeque::new(),
@@ -347,7 +351,8 @@ impl Slot {
     }
 
     fn count_window(&self) {
-        count_window(&self.metrics.slots[self.id], &self.window, self.preaggregate.as_ref());
+        let metrics = &self.metrics.slots[self.id];
+        count_window(metrics, &self.earlier, &self.window, self.preaggregate.as_ref());
     }
 
     fn count_time(&self, state: &State) {
