@@ -11,7 +11,7 @@ use anyhow::{Context, Result, ensure};
 use object_store::memory::InMemory;
 use streamjob_checkpoint::checkpoint::{Object, OutboxObject};
 use streamjob_checkpoint::ids::{Epoch, Generation, Lineage};
-use streamjob_checkpoint::outbox::read_outbox;
+use streamjob_checkpoint::outbox::{Output, read_outbox};
 use streamjob_checkpoint::retry::Patience;
 use streamjob_checkpoint::store::StateStore;
 use streamjob_tests::faulty_store::{Fault, FaultyStore, Step};
@@ -93,7 +93,9 @@ fn stored(sealed: Sealed) -> Option<Vec<(Object, OutboxObject)>> {
 #[test]
 fn output_of_epochs_that_cannot_be_stored_goes_with_the_next_in_its_order() -> Result<()> {
     let writing = begin(2)?;
-    let push = |slot: usize, text: &str| writing.slots[slot].push("results", 1, text.into());
+    let push = |slot: usize, text: &str| {
+        writing.slots[slot].push("results", Output::Text { rows: 1, bytes: text.to_owned().into() })
+    };
 
     push(0, "a");
     push(1, "A");
@@ -128,7 +130,7 @@ fn an_epoch_with_much_output_has_many_objects_and_one_that_fails_in_between_keep
     let text = |row: usize| format!("{row:>20000}").repeat(50);
 
     writing.faulty.fail_next(Step::DataCreate, Fault::Before);
-    (0..ROWS).for_each(|row| writing.slots[0].push("results", 1, text(row).into()));
+    (0..ROWS).for_each(|row| writing.slots[0].push("results", Output::Text { rows: 1, bytes: text(row).into() }));
     let all = stored(writing.end(1)?).context("the store is back")?;
 
     assert!(all.len() > 1, "{}", all.len());

@@ -22,7 +22,7 @@ use streamjob_checkpoint::checkpoint::{
 };
 use streamjob_checkpoint::ids::{Epoch, Groups, Hash, Lineage, WriterId};
 use streamjob_checkpoint::log::{CommitError, Log};
-use streamjob_checkpoint::outbox::{OutboxWriter, read_outbox};
+use streamjob_checkpoint::outbox::{OutboxWriter, Output, read_outbox};
 use streamjob_checkpoint::protocol::{BeginAt, Begun, Commit, CommitPermit, Refusal, Start, StartRequest};
 use streamjob_checkpoint::record::{Body, Owner, Stored};
 use streamjob_checkpoint::retention::{Retention, RetentionError, Sweep};
@@ -295,7 +295,8 @@ async fn write_objects(
     let block = writer.write_block(new, std::iter::once(batch)).await.ok()??;
     let state = writer.finish().await.ok()??;
     let mut writer = OutboxWriter::new(outbox.to_owned(), about).expect("the head is encoded");
-    writer.write(0, "results", count, text_of(&rows)).expect("rows are encoded");
+    let output = Output::Text { rows: count, bytes: text_of(&rows) };
+    writer.write(0, "results", output).expect("rows are encoded");
     let sealed = writer.seal().expect("rows are encoded").expect("there are rows");
     let (object, outbox) = sealed.store(store).await.ok()?;
     let already = before.slices.iter().find(|slice| slice.end_ms == end_ms);

@@ -22,7 +22,7 @@ use crate::checkpoint::{
     PartitionState, PartitionStatus, Share, SliceState, SourcePosition,
 };
 use crate::ids::{Epoch, Generation, Groups, Hash, Lineage, Seq, WriterId};
-use crate::outbox::{OutboxChunk, OutboxWriter};
+use crate::outbox::{OutboxChunk, OutboxWriter, Output};
 use crate::record::{Body, Operation, Owner, Record, Restore};
 use crate::store::StateStore;
 
@@ -86,6 +86,7 @@ pub(crate) fn chunks() -> Vec<OutboxChunk> {
         slot,
         target: target.to_owned(),
         rows,
+        key: None,
         value: Bytes::from_static(value.as_bytes()),
     };
     vec![
@@ -120,7 +121,8 @@ async fn write_outbox(store: &StateStore) -> (OutboxObject, Object) {
     let name = outbox_name(GENERATION, Epoch(7), 0, Uuid::from_u128(2));
     let mut writer = OutboxWriter::new(name, &about()).expect("it can be begun");
     for chunk in chunks() {
-        writer.write(chunk.slot, &chunk.target, chunk.rows, chunk.value).expect("it can be written");
+        let output = Output::Text { rows: chunk.rows, bytes: chunk.value };
+        writer.write(chunk.slot, &chunk.target, output).expect("it can be written");
     }
     let sealed = writer.seal().expect("it can be ended").expect("it has rows");
     let (object, outbox) = sealed.store(store).await.expect("it can be stored");

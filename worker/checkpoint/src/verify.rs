@@ -90,7 +90,7 @@ async fn read_parts(store: &StateStore, object: &Object, outbox: &OutboxObject) 
             parts.iter_mut().find(|(slot, target, ..)| (*slot, *target) == (chunk.slot, &chunk.target));
         let rest = part.and_then(|(_, _, rows, bytes)| {
             *rows = rows.checked_sub(chunk.rows)?;
-            *bytes = bytes.checked_sub(chunk.value.len() as u64)?;
+            *bytes = bytes.checked_sub(chunk.bytes())?;
             Some(())
         });
         if rest.is_none() {

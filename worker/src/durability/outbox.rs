@@ -6,13 +6,12 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use bytes::Bytes;
 use crossbeam_channel::{Receiver, Sender};
 use streamjob_checkpoint::bundle::BundleError;
 use streamjob_checkpoint::checkpoint::{Object, OutboxObject};
 use streamjob_checkpoint::fail_point;
 use streamjob_checkpoint::ids::Epoch;
-use streamjob_checkpoint::outbox::{OutboxWriter, SealedOutbox};
+use streamjob_checkpoint::outbox::{OutboxWriter, Output, SealedOutbox};
 use streamjob_checkpoint::retry::with_causes;
 use streamjob_checkpoint::store::{StateStore, StoreError};
 
@@ -61,7 +60,7 @@ impl OutboxBudget {
 #[derive(Debug)]
 enum Item {
     /// Encoded rows.
-    Chunk { slot: u32, target: &'static str, rows: u64, bytes: Vec<u8> },
+    Output { slot: u32, target: &'static str, output: Output },
     /// What the slot sends from here on belongs to a later epoch.
     Barrier { slot: u32, epoch: Epoch },
 }
@@ -77,12 +76,12 @@ pub struct OutboxSender {
 
 impl OutboxSender {
     /// Adds encoded rows of the current epoch.
-    pub fn push(&self, target: &'static str, rows: u64, bytes: Vec<u8>) {
-        if self.budget.take(bytes.len() as u64) {
+    pub fn push(&self, target: &'static str, output: Output) {
+        if self.budget.take(output.bytes()) {
             (self.half_full)();
         }
         // Without its thread an error is on its way to the coordinator.
-        let _gone = self.items.send(Item::Chunk { slot: self.slot, target, rows, bytes });
+        let _gone = self.items.send(Item::Output { slot: self.slot, target, output });
     }
 
     /// Ends the slot's part of an epoch.
@@ -168,7 +167,7 @@ impl OutboxThread {
     pub fn run(mut self, mut say: impl FnMut(Epoch, Sealed)) {
         while let Ok(item) = self.items.recv() {
             let done = match item {
-                Item::Chunk { slot, target, rows, bytes } => self.write(slot, target, rows, bytes.into()),
+                Item::Output { slot, target, output } => self.write(slot, target, output),
                 Item::Barrier { slot, epoch } => {
                     self.epoch = epoch;
                     self.passed[slot as usize] = true;
@@ -184,7 +183,7 @@ impl OutboxThread {
         }
     }
 
-    fn write(&mut self, slot: u32, target: &'static str, rows: u64, bytes: Bytes) -> Result<(), BundleError> {
+    fn write(&mut self, slot: u32, target: &'static str, output: Output) -> Result<(), BundleError> {
         let unnamed = if self.passed[slot as usize] { &mut self.next } else { &mut self.current };
         let open = match &mut unnamed.open {
             Some(open) => open,
@@ -193,7 +192,7 @@ impl OutboxThread {
                 unnamed.open.insert(OutboxWriter::new(self.id.outbox(epoch), &self.id.about(epoch))?)
             }
         };
-        open.write(slot, target, rows, bytes)?;
+        open.write(slot, target, output)?;
         if open.bytes() >= OBJECT_BYTES {
             unnamed.end_object()?;
             if let Err(cause) =

@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 
-use arrow::array::{AsArray as _, RecordBatch};
+use arrow::array::{Array as _, AsArray as _, RecordBatch};
 use arrow::buffer::Buffer;
 use arrow::datatypes::{DataType, UInt32Type, UInt64Type};
 use bytes::Bytes;
@@ -52,6 +52,7 @@ pub async fn read_outbox(store: &StateStore, object: &Object) -> Result<OutboxRe
         &DataType::Utf8,
         &DataType::Binary,
         &DataType::Binary,
+        &DataType::Utf8,
         &DataType::UInt64,
         &DataType::LargeBinary,
     ];
@@ -136,15 +137,22 @@ impl Source<'_> {
 fn chunks(batch: &RecordBatch) -> VecDeque<OutboxChunk> {
     let slots = batch.column(0).as_primitive::<UInt32Type>();
     let targets = batch.column(1).as_string::<i32>();
-    let rows = batch.column(4).as_primitive::<UInt64Type>();
-    let values = batch.column(5).as_binary::<i64>();
+    let keys = batch.column(2).as_binary::<i32>();
+    let rows = batch.column(5).as_primitive::<UInt64Type>();
+    let values = batch.column(6).as_binary::<i64>();
     let bytes = Bytes::from_owner(Values(values.values().clone()));
+    let bytes_of_keys = Bytes::from_owner(Values(keys.values().clone()));
     let chunk = |row: usize| {
         let (from, to) = (values.value_offsets()[row] as usize, values.value_offsets()[row + 1] as usize);
+        let key = || {
+            let (from, to) = (keys.value_offsets()[row] as usize, keys.value_offsets()[row + 1] as usize);
+            bytes_of_keys.slice(from..to)
+        };
         OutboxChunk {
             slot: slots.value(row),
             target: targets.value(row).to_owned(),
             rows: rows.value(row),
+            key: keys.is_valid(row).then(key),
             value: bytes.slice(from..to),
         }
     };

@@ -3,10 +3,11 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use arrow::array::{BinaryArray, LargeBinaryArray};
 use bytes::Bytes;
 use object_store::memory::InMemory;
 
-use super::{OutboxChunk, OutboxWriter, read_outbox};
+use super::{OutboxChunk, OutboxWriter, Output, Records, read_outbox};
 use crate::bundle::About;
 use crate::checkpoint::{Object, OutboxObject, OutboxPart};
 use crate::ids::{Epoch, Generation, Lineage};
@@ -23,14 +24,15 @@ fn about() -> About {
 
 fn chunk(slot: u32, target: &str, rows: u64, bytes: usize) -> OutboxChunk {
     let value = (0..bytes).map(|i| (i * 31 + slot as usize) as u8).collect::<Vec<u8>>();
-    OutboxChunk { slot, target: target.to_owned(), rows, value: Bytes::from(value) }
+    OutboxChunk { slot, target: target.to_owned(), rows, key: None, value: Bytes::from(value) }
 }
 
 async fn write(store: &StateStore, chunks: &[OutboxChunk]) -> Option<(Object, OutboxObject)> {
     let name = "data/3-1/7-0-a.outbox.arrow".to_owned();
     let mut writer = OutboxWriter::new(name, &about()).expect("it can be begun");
     for chunk in chunks {
-        let written = writer.write(chunk.slot, &chunk.target, chunk.rows, chunk.value.clone());
+        let output = Output::Text { rows: chunk.rows, bytes: chunk.value.clone() };
+        let written = writer.write(chunk.slot, &chunk.target, output);
         written.expect("it can be written");
     }
     let sealed = writer.seal().expect("it can be ended")?;
@@ -64,6 +66,35 @@ async fn chunks_come_back_in_their_order_whatever_their_size() {
         assert_eq!(rows, chunks[..count].iter().map(|chunk| chunk.rows).sum::<u64>());
         assert_eq!(bytes, chunks[..count].iter().map(|chunk| chunk.value.len() as u64).sum::<u64>());
     }
+}
+
+#[tokio::test]
+async fn records_of_a_topic_come_back_one_by_one_with_their_keys() {
+    let store = memory();
+    let mut writer =
+        OutboxWriter::new("data/3-1/7-0-a.outbox.arrow".to_owned(), &about()).expect("it can be begun");
+    let keys = BinaryArray::from_opt_vec(vec![Some(b"a".as_slice()), None, Some(b"")]);
+    let values = LargeBinaryArray::from_vec(vec![b"one".as_slice(), b"", b"three"]);
+    let records = Output::Records(Records { keys, values });
+    let text = Output::Text { rows: 2, bytes: Bytes::from_static(b"x\ny\n") };
+    for (target, output) in [("late", text.clone()), ("results", records.clone()), ("late", text)] {
+        writer.write(1, target, output).expect("it can be written");
+    }
+    let sealed = writer.seal().expect("it can be ended").expect("there is output");
+    let (object, outbox) = sealed.store(&store).await.expect("it can be stored");
+
+    let read = read(&store, &object).await;
+
+    let found: Vec<_> =
+        read.iter().map(|chunk| (&*chunk.target, chunk.key.as_deref(), &*chunk.value)).collect();
+    let late = ("late", None, b"x\ny\n".as_slice());
+    let result = |key, value| ("results", key, value);
+    let (one, three) =
+        (result(Some(b"a".as_slice()), b"one".as_slice()), result(Some(b"".as_slice()), b"three"));
+    assert_eq!(found, [late, one, result(None, b""), three, late]);
+    assert_eq!((records.rows(), records.bytes()), (3, 9));
+    let part = |target: &str, rows, bytes| OutboxPart { slot: 1, target: target.to_owned(), rows, bytes };
+    assert_eq!(outbox.parts, [part("late", 4, 8), part("results", 3, 9)]);
 }
 
 #[tokio::test]

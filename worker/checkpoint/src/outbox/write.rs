@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, LargeBinaryArray, RecordBatch, StringArray, UInt32Array, UInt64Array, new_null_array,
+    Array as _, ArrayRef, LargeBinaryArray, RecordBatch, StringArray, UInt32Array, UInt64Array,
+    new_null_array,
 };
 use arrow::buffer::{Buffer, OffsetBuffer};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
@@ -16,7 +17,7 @@ use bytes::Bytes;
 use object_store::PutPayload;
 use xxhash_rust::xxh3::Xxh3;
 
-use super::OutboxChunk;
+use super::{Output, Records};
 use crate::bundle::ipc::IpcEncoder;
 use crate::bundle::{About, BundleError};
 use crate::checkpoint::{Object, OutboxObject, OutboxPart};
@@ -30,11 +31,20 @@ const BATCH_BYTES: usize = 1024 * 1024;
 pub struct OutboxWriter {
     file: IpcEncoder,
     schema: SchemaRef,
-    waiting: Vec<OutboxChunk>,
+    /// Text.
+    waiting: Vec<Text>,
     waiting_bytes: usize,
     /// By slot and target: rows and bytes.
     parts: BTreeMap<(u32, String), (u64, u64)>,
     encoded: Encoded,
+}
+
+/// Text that waits for more.
+struct Text {
+    slot: u32,
+    target: String,
+    rows: u64,
+    bytes: Bytes,
 }
 
 /// The bytes of an object.
@@ -57,8 +67,9 @@ fn schema(about: &About) -> SchemaRef {
     let fields = vec![
         Field::new("slot", DataType::UInt32, false),
         Field::new("target", DataType::Utf8, false),
-        Field::new("partition_key", DataType::Binary, true),
+        Field::new("key", DataType::Binary, true),
         Field::new("headers", DataType::Binary, true),
+        Field::new("topic", DataType::Utf8, true),
         Field::new("rows", DataType::UInt64, false),
         Field::new("value", DataType::LargeBinary, false),
     ];
@@ -81,13 +92,21 @@ impl OutboxWriter {
     }
 
     /// Appends encoded rows.
-    pub fn write(&mut self, slot: u32, target: &str, rows: u64, value: Bytes) -> Result<(), BundleError> {
+    pub fn write(&mut self, slot: u32, target: &str, output: Output) -> Result<(), BundleError> {
         let part = self.parts.entry((slot, target.to_owned())).or_default();
-        part.0 += rows;
-        part.1 += value.len() as u64;
-        self.waiting_bytes += value.len();
-        self.waiting.push(OutboxChunk { slot, target: target.to_owned(), rows, value });
-        if self.waiting_bytes >= BATCH_BYTES { self.flush() } else { Ok(()) }
+        part.0 += output.rows();
+        part.1 += output.bytes();
+        match output {
+            Output::Text { rows, bytes } => {
+                self.waiting_bytes += bytes.len();
+                self.waiting.push(Text { slot, target: target.to_owned(), rows, bytes });
+                if self.waiting_bytes >= BATCH_BYTES { self.flush() } else { Ok(()) }
+            }
+            Output::Records(records) => {
+                self.flush()?;
+                self.encode(batch_of_records(&self.schema, (slot, target), records))
+            }
+        }
     }
 
     /// Ends it. `None` if nothing was written: then there is no object.
@@ -110,10 +129,14 @@ impl OutboxWriter {
         if self.waiting.is_empty() {
             return Ok(());
         }
-        let chunks = std::mem::take(&mut self.waiting);
+        let texts = std::mem::take(&mut self.waiting);
         self.waiting_bytes = 0;
-        let batch = batch(&self.schema, chunks)
-            .map_err(|source| BundleError::Encode { object: self.file.name().to_owned(), source })?;
+        self.encode(batch_of_texts(&self.schema, texts))
+    }
+
+    fn encode(&mut self, batch: Result<RecordBatch, ArrowError>) -> Result<(), BundleError> {
+        let batch =
+            batch.map_err(|source| BundleError::Encode { object: self.file.name().to_owned(), source })?;
         self.encoded.add(self.file.encode(&batch)?);
         Ok(())
     }
@@ -141,25 +164,44 @@ impl SealedOutbox {
     }
 }
 
-fn batch(schema: &SchemaRef, mut chunks: Vec<OutboxChunk>) -> Result<RecordBatch, ArrowError> {
-    let nothing = || new_null_array(&DataType::Binary, chunks.len());
+fn batch_of_texts(schema: &SchemaRef, mut texts: Vec<Text>) -> Result<RecordBatch, ArrowError> {
+    let null = |data_type| new_null_array(data_type, texts.len());
     let columns: Vec<ArrayRef> = vec![
-        Arc::new(UInt32Array::from_iter_values(chunks.iter().map(|chunk| chunk.slot))),
-        Arc::new(StringArray::from_iter_values(chunks.iter().map(|chunk| &chunk.target))),
-        nothing(),
-        nothing(),
-        Arc::new(UInt64Array::from_iter_values(chunks.iter().map(|chunk| chunk.rows))),
-        Arc::new(values(&mut chunks)?),
+        Arc::new(UInt32Array::from_iter_values(texts.iter().map(|text| text.slot))),
+        Arc::new(StringArray::from_iter_values(texts.iter().map(|text| &text.target))),
+        null(&DataType::Binary),
+        null(&DataType::Binary),
+        null(&DataType::Utf8),
+        Arc::new(UInt64Array::from_iter_values(texts.iter().map(|text| text.rows))),
+        Arc::new(values(&mut texts)?),
+    ];
+    RecordBatch::try_new(schema.clone(), columns)
+}
+
+fn batch_of_records(
+    schema: &SchemaRef,
+    (slot, target): (u32, &str),
+    Records { keys, values }: Records,
+) -> Result<RecordBatch, ArrowError> {
+    let rows = values.len();
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(UInt32Array::from_value(slot, rows)),
+        Arc::new(StringArray::from_iter_values(std::iter::repeat_n(target, rows))),
+        Arc::new(keys),
+        new_null_array(&DataType::Binary, rows),
+        new_null_array(&DataType::Utf8, rows),
+        Arc::new(UInt64Array::from_value(1, rows)),
+        Arc::new(values),
     ];
     RecordBatch::try_new(schema.clone(), columns)
 }
 
 /// One large chunk is not copied.
-fn values(chunks: &mut Vec<OutboxChunk>) -> Result<LargeBinaryArray, ArrowError> {
-    if let [_] = chunks[..] {
-        let value = chunks.remove(0).value;
+fn values(texts: &mut Vec<Text>) -> Result<LargeBinaryArray, ArrowError> {
+    if let [_] = texts[..] {
+        let value = texts.remove(0).bytes;
         let offsets = OffsetBuffer::from_lengths([value.len()]);
         return LargeBinaryArray::try_new(offsets, Buffer::from(value), None);
     }
-    Ok(LargeBinaryArray::from_iter_values(chunks.iter().map(|chunk| &chunk.value)))
+    Ok(LargeBinaryArray::from_iter_values(texts.iter().map(|text| &text.bytes)))
 }

@@ -4,6 +4,8 @@
 //! Never: writes anywhere: the outbox belongs to the checkpoint, and is published after it is committed.
 
 use arrow::array::RecordBatch;
+use bytes::Bytes;
+use streamjob_checkpoint::outbox::Output;
 
 use super::{Sink, SinkError, Target};
 use crate::pipeline::encode::{Encoder, TextBuffer};
@@ -12,14 +14,12 @@ use crate::pipeline::encode::{Encoder, TextBuffer};
 const CHUNK_BYTES: usize = 256 * 1024;
 
 /// Whole encoded rows of one slot for one target.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Chunk {
     /// Where they go.
     pub target: Target,
-    /// How many rows this chunk and those before it hold that have not been counted yet.
-    pub rows: u64,
-    /// Their text.
-    pub bytes: Vec<u8>,
+    /// The rows. Their number is of this chunk and those before it that have not been counted yet.
+    pub output: Output,
 }
 
 /// Takes what a slot wants published after the epoch is committed.
@@ -60,7 +60,7 @@ impl Sink for OutboxSink {
         encoder.encode(rows, buffer, |text| {
             if text.len() >= CHUNK_BYTES {
                 let rows = std::mem::take(counted);
-                outbox.push(Chunk { target: *target, rows, bytes: text.as_bytes().to_vec() });
+                outbox.push(chunk(*target, rows, text));
                 text.clear();
             }
             Ok::<_, SinkError>(())
@@ -72,8 +72,12 @@ impl Sink for OutboxSink {
     fn on_barrier(&mut self) {
         if std::mem::take(&mut self.begun) {
             let rows = std::mem::take(&mut self.rows);
-            self.outbox.push(Chunk { target: self.target, rows, bytes: self.buffer.as_bytes().to_vec() });
+            self.outbox.push(chunk(self.target, rows, &self.buffer));
             self.buffer.clear();
         }
     }
+}
+
+fn chunk(target: Target, rows: u64, text: &TextBuffer) -> Chunk {
+    Chunk { target, output: Output::Text { rows, bytes: Bytes::copy_from_slice(text.as_bytes()) } }
 }

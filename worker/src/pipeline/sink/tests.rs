@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use arrow::array::{ArrayRef, Int64Array, RecordBatch};
+use streamjob_checkpoint::outbox::Output;
 use streamjob_plan::FormatPlan;
 use tempfile::TempDir;
 
@@ -40,6 +41,10 @@ impl Chunks {
     }
 }
 
+fn chunk(target: Target, rows: u64, text: &str) -> Chunk {
+    Chunk { target, output: Output::Text { rows, bytes: text.to_owned().into() } }
+}
+
 fn sink(format: &FormatPlan) -> (OutboxSink, Chunks) {
     let chunks = Chunks::default();
     let encoder = Encoder::new(&rows([]).schema(), format).expect("numbers can be written");
@@ -63,7 +68,10 @@ fn publisher(folder: &Path, format: &FormatPlan) -> FilePublisher {
 }
 
 fn write(publication: &mut Publication<'_>, slot: u32, chunks: &[Chunk]) -> Result<(), SinkError> {
-    chunks.iter().try_for_each(|chunk| publication.write(chunk.target, slot, chunk.rows, &chunk.bytes))
+    chunks.iter().try_for_each(|chunk| {
+        let Output::Text { rows, bytes } = &chunk.output else { panic!("files hold text") };
+        publication.write(chunk.target, slot, *rows, bytes)
+    })
 }
 
 /// Publishes these chunks of a slot as an epoch, without its manifest.
@@ -141,7 +149,7 @@ fn rows_after_a_barrier_belong_to_the_next_epoch() {
     sink.on_barrier();
     let second = chunks.take();
 
-    let text = |text: &str| vec![Chunk { target: Target::Results, rows: 1, bytes: text.into() }];
+    let text = |text: &str| vec![chunk(Target::Results, 1, text)];
     assert_eq!((first, second), (text("n\n1\n"), text("n\n2\n")));
 }
 
@@ -162,7 +170,7 @@ fn a_publication_dropped_before_its_end_leaves_nothing() {
 fn publishing_again_changes_nothing() {
     let folder = claimed();
     let publisher = publisher(folder.path(), &FormatPlan::Json);
-    let chunks = [Chunk { target: Target::Results, rows: 1, bytes: b"{\"n\":1}\n".into() }];
+    let chunks = [chunk(Target::Results, 1, "{\"n\":1}\n")];
     let first = publish(&publisher, 1, 0, &chunks);
     write_epoch_manifest(folder.path(), RUN, 1, &first).expect("written");
     let before = files(folder.path());
@@ -218,7 +226,7 @@ fn a_folder_with_output_of_another_run_is_refused_and_left_as_it_is() {
 #[test]
 fn claiming_again_removes_what_was_left_unfinished_and_nothing_else() {
     let folder = claimed();
-    let chunks = [Chunk { target: Target::Results, rows: 1, bytes: b"{\"n\":1}\n".into() }];
+    let chunks = [chunk(Target::Results, 1, "{\"n\":1}\n")];
     let published = publish(&publisher(folder.path(), &FormatPlan::Json), 1, 0, &chunks);
     write_epoch_manifest(folder.path(), RUN, 1, &published).expect("written");
     fs::write(folder.path().join(format!(".{RUN}-w0-2-0.part")), "{\"n\"").expect("written");
@@ -315,7 +323,7 @@ fn dead_letters_hold_the_raw_bytes_in_base64() {
 
     let expected = "{\"raw\":\"/3s=\",\"cause\":\"not UTF-8\",\"source\":\"a.jsonl\",\"position\":4,\"line\":5}\n\
         {\"raw\":\"\",\"cause\":\"event time is null\",\"source\":\"generator-0\",\"position\":4,\"line\":null}\n";
-    let expected = Chunk { target: Target::DeadLetters, rows: 2, bytes: expected.into() };
+    let expected = chunk(Target::DeadLetters, 2, expected);
     assert_eq!(chunks.take(), [expected]);
 }
 

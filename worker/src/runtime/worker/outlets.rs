@@ -22,7 +22,7 @@ pub(super) struct SlotOutbox(pub(super) OutboxSender);
 
 impl Outbox for SlotOutbox {
     fn push(&mut self, chunk: Chunk) {
-        self.0.push(chunk.target.name(), chunk.rows, chunk.bytes);
+        self.0.push(chunk.target.name(), chunk.output);
     }
 }
 
