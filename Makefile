@@ -1,5 +1,5 @@
 # The commands of this repository. All are idempotent; each installs what it needs and says what it does.
-# STREAMJOB_CACHE (default ~/.cache/streamjob) holds what outlives a clone: Python with DuckDB, downloads, bench inputs.
+# STREAMJOB_CACHE (default ~/.cache/streamjob) holds what outlives a clone: Python with DuckDB, Kafka, downloads, bench inputs.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -23,7 +23,7 @@ demo: ## install, build, run the flights job on real input, kill it half-way, ru
 
 .PHONY: test
 test: ## install, then every test at sizes that fit: format, lints, tests, docs, examples (first time 10-15 min, then 1-2)
-	@tests/setup build trace answers
+	@tests/setup build trace answers kafka
 	@$(MAKE) --no-print-directory lint
 	# One build for all: without --all-targets the tests would compile every dependency once more.
 	cargo build --locked --workspace --all-targets --features streamjob-tests/faults
@@ -41,6 +41,15 @@ test-long: ## make test, then everything again at full figures (about two hours;
 lint: ## formatting and clippy, warnings are errors
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets --features streamjob-tests/faults -- -D warnings
+
+.PHONY: kafka
+kafka: ## a Kafka broker on 127.0.0.1:9092 to try things on; it stays until make kafka-down
+	@tests/setup kafka
+	@tests/broker up
+
+.PHONY: kafka-down
+kafka-down: ## stop that broker and throw its data away
+	@tests/broker down
 
 .PHONY: bench
 bench: ## measure the table of BENCHMARKS.md on this machine (8 GB of disk, 30 minutes; keep the machine quiet)

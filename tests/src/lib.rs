@@ -10,6 +10,7 @@ pub mod faulty_store;
 pub mod feed;
 pub mod inside;
 pub mod job;
+pub mod kafka;
 pub mod process;
 pub mod timeline;
 pub mod trial;
