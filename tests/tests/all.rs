@@ -6,6 +6,7 @@
 #[cfg(feature = "faults")]
 mod durability;
 mod examples;
+mod kafka;
 mod pipeline;
 mod protocol;
 mod state;

@@ -3,7 +3,8 @@
 //! Owns: threads, files, sockets and signals.
 //! Never: decides what a row, a window or a watermark means; that is `streamjob-core`.
 
-#![forbid(unsafe_code)]
+// But for calls of librdkafka, in `kafka::native`.
+#![deny(unsafe_code)]
 
 pub mod admin;
 pub mod cli;

@@ -91,7 +91,7 @@ impl Cluster {
         }
         let mut cluster = Self { spec, brokers, folder };
         for index in 0..cluster.brokers.len() {
-            cluster.spawn(index)?;
+            cluster.begin(index)?;
         }
         cluster.wait(cluster.brokers.len())?;
         Ok(cluster)
@@ -119,7 +119,7 @@ impl Cluster {
 
     /// Starts a broker that was killed, with its data, and waits until it is there.
     pub fn restart(&mut self, broker: usize) -> Result<()> {
-        self.spawn(broker)?;
+        self.begin(broker)?;
         self.wait(self.brokers.iter().filter(|broker| broker.child.is_some()).count())
     }
 
@@ -149,7 +149,7 @@ impl Cluster {
         config
     }
 
-    fn spawn(&mut self, index: usize) -> Result<()> {
+    fn begin(&mut self, index: usize) -> Result<()> {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("broker");
         let broker = &mut self.brokers[index];
         let mut command = Command::new(script);
@@ -225,7 +225,7 @@ fn server_properties(spec: &ClusterSpec, id: usize, port: u16, controllers: &[u1
          default.replication.factor={replicas}\noffsets.topic.replication.factor={replicas}\n\
          offsets.topic.num.partitions=4\ntransaction.state.log.replication.factor={replicas}\n\
          transaction.state.log.min.isr=1\ntransaction.state.log.num.partitions=4\n\
-         group.initial.rebalance.delay.ms=0\nlog.retention.check.interval.ms=1000\n\
+         group.initial.rebalance.delay.ms=0\nlog.retention.ms=-1\n\
          log.initial.task.delay.ms=100\nnum.network.threads=2\nnum.io.threads=2\n\
          log.cleaner.dedupe.buffer.size=4194304\n",
         controllers[id - 1],

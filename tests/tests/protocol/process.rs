@@ -170,6 +170,7 @@ impl Process {
         let partition = PartitionState {
             name: "generator-0".into(),
             files: Vec::new(),
+            topic: None,
             position: SourcePosition::Row { row: 0, started_ms: 0 },
             max_timestamp_ms: None,
             status: PartitionStatus::Active,

@@ -51,11 +51,14 @@ pub struct Object {
 #[derive(Clone, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PartitionState {
-    /// The file's name, or `generator-3`.
+    /// The file's name, `topic/3`, or `generator-3`.
     pub name: String,
-    /// The files that it consists of, fixed when the lineage began. Empty for a generator.
+    /// The files that it consists of, fixed when the lineage began. Empty for other sources.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub files: Vec<FileIdentity>,
+    /// The partition of a topic that it is, fixed when it was found. Absent for other sources.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub topic: Option<TopicPartition>,
     /// What is read next.
     pub position: SourcePosition,
     /// The greatest event time so far; absent before the first row.
@@ -75,6 +78,23 @@ pub struct FileIdentity {
     pub bytes: u64,
     /// Of its first and last 4 KiB.
     pub ends: Hash,
+}
+
+/// A partition of a topic as it was when it was found.
+#[derive(Clone, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TopicPartition {
+    /// The cluster's id.
+    pub cluster: String,
+    /// The topic's name.
+    pub name: String,
+    /// The topic's id: another topic of the same name has another.
+    pub id: String,
+    /// Its number in the topic.
+    pub partition: u32,
+    /// The offset that is not read any more; absent: it never ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end: Option<u64>,
 }
 
 /// Where a partition is read on.
@@ -98,6 +118,11 @@ pub enum SourcePosition {
         row: u64,
         /// The wall clock, in epoch milliseconds, that timestamps without a fixed start count from.
         started_ms: i64,
+    },
+    /// A record of a topic.
+    Topic {
+        /// The offset that is read next.
+        offset: u64,
     },
 }
 

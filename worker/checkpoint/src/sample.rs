@@ -145,6 +145,7 @@ fn checkpoint(blocks: Vec<Block>, outbox: OutboxObject, objects: Vec<Object>) ->
             PartitionState {
                 name: "flights.csv.gz".to_owned(),
                 files: vec![file],
+                topic: None,
                 position: SourcePosition::File { file: 0, byte: 4_096, line: 12, record: 10 },
                 max_timestamp_ms: Some(1_704_067_199_999),
                 status: PartitionStatus::Active,
@@ -152,6 +153,7 @@ fn checkpoint(blocks: Vec<Block>, outbox: OutboxObject, objects: Vec<Object>) ->
             PartitionState {
                 name: "generator-0".to_owned(),
                 files: Vec::new(),
+                topic: None,
                 position: SourcePosition::Row { row: 9, started_ms: 1_704_000_000_000 },
                 max_timestamp_ms: None,
                 status: PartitionStatus::Idle,

@@ -11,6 +11,8 @@ use arrow::array::RecordBatch;
 use streamjob_checkpoint::checkpoint::SourcePosition;
 use streamjob_checkpoint::retry::{Passing, io_may_pass};
 
+use crate::kafka::{ConfigError, TopicError};
+
 /// The longest record that is decoded, line end included. A longer one is a bad record and is passed over in pieces.
 pub const RECORD_BYTES_MAX: usize = 16 * 1024 * 1024;
 
@@ -33,6 +35,9 @@ pub trait PartitionReader: Send {
 
     /// How far it has come.
     fn progress(&self) -> Progress;
+
+    /// What is before this position is in a checkpoint. For whoever looks on from outside; nothing is read from it.
+    fn on_committed(&mut self, _position: &SourcePosition) {}
 }
 
 /// What a read gave.
@@ -40,8 +45,10 @@ pub trait PartitionReader: Send {
 pub enum Read {
     /// Records, possibly all of them bad.
     Rows(DecodedRows),
-    /// Nothing yet: come back after this long.
+    /// All there is has been read: come back after this long.
     Wait(Duration),
+    /// Nothing has come, though there may be something: come back after this long. It does not make a partition idle.
+    Stalled(Duration),
     /// There will be nothing more.
     End,
 }
@@ -71,24 +78,24 @@ impl DecodedRows {
 /// A record that could not be decoded.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct BadRecord {
-    /// Its number in the partition, from 0.
+    /// Its number in the partition, from 0; its offset in a topic.
     pub record: u64,
     /// Why, in a sentence.
     pub cause: String,
     /// Its bytes without line end; of a record that is too long only the first 64 KB.
     pub raw: Vec<u8>,
-    /// The file it is in.
+    /// The file it is in, or `topic/partition`.
     pub file: Arc<str>,
-    /// The line it begins in, from 1.
+    /// The line it begins in, from 1; 0: it is a record of a topic.
     pub line: u64,
 }
 
 /// Where a record stands.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Position {
-    /// The file, or the generator's partition.
+    /// The file, `topic/partition`, or the generator's partition.
     pub file: Arc<str>,
-    /// The line it begins in, from 1; for generated rows the row number, from 1.
+    /// The line it begins in, from 1; for generated rows the row number, from 1; 0: it is a record of a topic.
     pub line: u64,
     /// Its number in the partition, from 0.
     pub record: u64,
@@ -107,6 +114,15 @@ pub struct Progress {
     pub rows: u64,
     /// All records there are; `None` when unknown or endless.
     pub rows_total: Option<u64>,
+}
+
+/// Turns records that come one by one into rows.
+pub trait RecordDecoder: Send {
+    /// Decodes one into a row. The error says why it is bad; then there is no row.
+    fn decode(&mut self, payload: Option<&[u8]>) -> Result<(), String>;
+
+    /// The rows since the last call.
+    fn finish(&mut self) -> RecordBatch;
 }
 
 /// Makes the decoder of a partition that is opened.
@@ -163,7 +179,8 @@ impl Passing for SourceError {
     fn may_pass(&self) -> bool {
         match self {
             Self::Open { source, .. } | Self::Read { source, .. } => io_may_pass(source.kind()),
-            Self::NotYet
+            Self::Topic(_)
+            | Self::Kafka(_)
             | Self::NoMatch { .. }
             | Self::Pattern { .. }
             | Self::Compression { .. }
@@ -271,9 +288,12 @@ pub enum SourceError {
         /// What does not fit.
         cause: String,
     },
-    /// Topics.
-    #[error("topics cannot be read yet: read `files`")]
-    NotYet,
+    /// A topic that cannot be read, or not where it should be.
+    #[error(transparent)]
+    Topic(#[from] TopicError),
+    /// A client of Kafka that cannot be set up.
+    #[error(transparent)]
+    Kafka(#[from] ConfigError),
     /// A header that does not fit the columns.
     #[error("{path}: {cause}")]
     Header {

@@ -64,12 +64,12 @@ impl Default for Options {
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
     /// A record that cannot be used, under the policy Fail.
-    #[error("{file}:{line}: {cause}; mend the record, or set `source.badRecords` to Skip or DeadLetter")]
+    #[error("{file}:{place}: {cause}; mend the record, or set `source.badRecords` to Skip or DeadLetter")]
     BadRecord {
-        /// The file, or the generator's partition.
+        /// The file, `topic/partition`, or the generator's partition.
         file: Arc<str>,
-        /// From 1.
-        line: u64,
+        /// The line, from 1; the offset in a topic.
+        place: u64,
         /// Why.
         cause: String,
     },

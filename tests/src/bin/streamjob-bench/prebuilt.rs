@@ -75,6 +75,7 @@ impl Inputs for Memory {
         Ok(vec![PartitionState {
             name: "memory".to_owned(),
             files: Vec::new(),
+            topic: None,
             position,
             max_timestamp_ms: None,
             status: PartitionStatus::Active,

@@ -80,7 +80,7 @@ fn partitions(previous: &Checkpoint, slots: &[&SlotReport]) -> Result<Vec<Partit
 }
 
 fn contradiction(old: &PartitionState, new: &PartitionState) -> Option<&'static str> {
-    if (&old.name, &old.files) != (&new.name, &new.files) {
+    if (&old.name, &old.files, &old.topic) != (&new.name, &new.files, &new.topic) {
         return Some("has become another");
     }
     if new.max_timestamp_ms < old.max_timestamp_ms {
@@ -98,8 +98,12 @@ fn contradiction(old: &PartitionState, new: &PartitionState) -> Option<&'static 
             SourcePosition::Row { row, started_ms },
             SourcePosition::Row { row: new_row, started_ms: new_started_ms },
         ) => row <= new_row && started_ms == new_started_ms,
-        (SourcePosition::File { .. }, SourcePosition::Row { .. })
-        | (SourcePosition::Row { .. }, SourcePosition::File { .. }) => false,
+        (SourcePosition::Topic { offset }, SourcePosition::Topic { offset: new_offset }) => {
+            offset <= new_offset
+        }
+        (SourcePosition::File { .. }, SourcePosition::Row { .. } | SourcePosition::Topic { .. })
+        | (SourcePosition::Row { .. }, SourcePosition::File { .. } | SourcePosition::Topic { .. })
+        | (SourcePosition::Topic { .. }, SourcePosition::File { .. } | SourcePosition::Row { .. }) => false,
     };
     (!goes_on).then_some("went back in its input")
 }

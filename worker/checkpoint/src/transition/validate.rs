@@ -147,7 +147,10 @@ fn validate_partition(partition: &PartitionState) -> Checked {
             !partition.files.is_empty() && file as usize <= partition.files.len()
         }
         SourcePosition::Row { .. } => partition.files.is_empty(),
+        SourcePosition::Topic { .. } => partition.files.is_empty(),
     };
+    let fits =
+        fits && partition.topic.is_some() == matches!(partition.position, SourcePosition::Topic { .. });
     ensure(fits, || format!("{}: {:?} is not a position in it", partition.name, partition.position))
 }
 

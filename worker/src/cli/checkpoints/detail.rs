@@ -85,6 +85,10 @@ fn partitions(partitions: &[PartitionState]) -> Table {
 fn position(partition: &PartitionState) -> String {
     match partition.position {
         SourcePosition::Row { row, .. } => format!("row {}", count(row)),
+        SourcePosition::Topic { offset } => match partition.topic.as_ref().and_then(|topic| topic.end) {
+            Some(end) => format!("offset {} of {}", count(offset), count(end)),
+            None => format!("offset {}", count(offset)),
+        },
         SourcePosition::File { file, .. } if file as usize >= partition.files.len() => "end".to_owned(),
         SourcePosition::File { file, byte, line, .. } => {
             let place = format!("line {}, byte {}", count(line), count(byte));

@@ -38,6 +38,7 @@ pub(in crate::cli) fn checkpoint(epoch: u64) -> Checkpoint {
         partitions: vec![PartitionState {
             name: "a.csv".to_owned(),
             files: vec![file],
+            topic: None,
             position,
             max_timestamp_ms: Some(MIDNIGHT_MS),
             status: PartitionStatus::Active,

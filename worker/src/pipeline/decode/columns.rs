@@ -374,6 +374,11 @@ impl Columns {
         self.rows += 1;
     }
 
+    /// The last complete row is in the making again.
+    pub(super) fn reopen_row(&mut self) {
+        self.rows -= 1;
+    }
+
     /// Takes back what the row in the making has.
     pub(super) fn cancel_row(&mut self) {
         for column in &mut self.columns {

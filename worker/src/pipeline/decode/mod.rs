@@ -1,4 +1,4 @@
-//! From bytes to rows: JSON lines and CSV.
+//! From bytes to rows: JSON, CSV and text.
 //!
 //! Owns: the formats, and the rules by which text becomes typed values.
 //! Never: opens files, or knows where bytes come from.
@@ -11,6 +11,7 @@ mod number;
 #[cfg(test)]
 mod tests;
 mod time;
+mod whole;
 
 use std::sync::Arc;
 
@@ -18,13 +19,14 @@ use streamjob_plan::{FormatPlan, SourceKind, SourcePlan};
 
 use self::csv::{CsvDecoder, CsvOptions};
 use self::json::JsonDecoder;
+pub use self::whole::of_records;
 use crate::pipeline::records::{Decoder, MakeDecoder, Span};
 
 /// Makes decoders for the source's format and columns.
 pub fn maker(source: &SourcePlan) -> MakeDecoder {
     let schema = Arc::clone(&source.schema);
     let SourceKind::Files(files) = &source.kind else {
-        // Generated rows are typed already; nobody asks for a decoder.
+        // Generated rows are typed already, and records of topics are decoded one by one: nobody asks for a decoder.
         return Arc::new(move || Box::new(JsonDecoder::new(&schema)));
     };
     match &files.format {

@@ -1,10 +1,11 @@
-//! Where rows come from: files and the generator.
+//! Where rows come from: files, topics and the generator.
 //!
 //! Owns: the list of partitions, how each is opened, and that what is read on is what it was.
 //! Never: decodes bytes; the decoder is handed in.
 
 mod files;
 mod generator;
+mod kafka;
 #[cfg(test)]
 mod resume;
 #[cfg(test)]
@@ -14,12 +15,14 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
+use arrow::datatypes::SchemaRef;
 use streamjob_checkpoint::checkpoint::{FileIdentity, PartitionState, PartitionStatus, SourcePosition};
 use streamjob_plan::{FilesPlan, GeneratorPlan, SourceKind, SourcePlan};
 use tracing::warn;
 
 use self::files::FilesReader;
 use self::generator::Generator;
+use self::kafka::{Consumers, KafkaReader};
 use crate::pipeline::clock::Clock;
 use crate::pipeline::records::MakeDecoder;
 pub use crate::pipeline::records::{
@@ -36,6 +39,7 @@ pub struct Partition {
 #[derive(Clone)]
 enum Kind {
     Files { decoder: MakeDecoder },
+    Kafka { schema: SchemaRef, consumers: Arc<Consumers> },
     Generator { generator: Generator, partition: u32 },
 }
 
@@ -49,7 +53,7 @@ pub fn open(
 ) -> Result<Vec<Partition>, SourceError> {
     let states = match &source.kind {
         SourceKind::Files(plan) => files_states(plan)?,
-        SourceKind::Kafka(_) => return Err(SourceError::NotYet),
+        SourceKind::Kafka(plan) => kafka::states(plan)?,
         SourceKind::Generator(plan) => {
             let position = SourcePosition::Row { row: 0, started_ms: clock.now_ms() };
             (0..plan.partitions).map(|id| state(generator::name(id), Vec::new(), position)).collect()
@@ -75,7 +79,7 @@ pub fn reopen(
             }
             tell_of_new_files(plan, states);
         }
-        SourceKind::Kafka(_) => return Err(SourceError::NotYet),
+        SourceKind::Kafka(plan) => kafka::check(plan, states)?,
         SourceKind::Generator(plan) => check_generator(plan, states)?,
     }
     partitions(source, clock, decoder, states.to_vec())
@@ -93,7 +97,14 @@ fn files_states(plan: &FilesPlan) -> Result<Vec<PartitionState>, SourceError> {
 }
 
 fn state(name: String, files: Vec<FileIdentity>, position: SourcePosition) -> PartitionState {
-    PartitionState { name, files, position, max_timestamp_ms: None, status: PartitionStatus::Active }
+    PartitionState {
+        name,
+        files,
+        topic: None,
+        position,
+        max_timestamp_ms: None,
+        status: PartitionStatus::Active,
+    }
 }
 
 fn partitions(
@@ -109,10 +120,19 @@ fn partitions(
             Some(Generator::new(plan, &source.schema, clock, started_ms))
         }
     };
+    let consumers = match &source.kind {
+        SourceKind::Kafka(plan) => {
+            Some(Arc::new(Consumers::new(Arc::new(plan.as_ref().clone()), states.len())))
+        }
+        SourceKind::Files(_) | SourceKind::Generator(_) => None,
+    };
     let partition = |(id, state)| {
-        let kind = match &generator {
-            None => Kind::Files { decoder: Arc::clone(&decoder) },
-            Some(generator) => Kind::Generator { generator: generator.clone(), partition: id },
+        let kind = match (&generator, &consumers) {
+            (Some(generator), _) => Kind::Generator { generator: generator.clone(), partition: id },
+            (None, Some(consumers)) => {
+                Kind::Kafka { schema: Arc::clone(&source.schema), consumers: Arc::clone(consumers) }
+            }
+            (None, None) => Kind::Files { decoder: Arc::clone(&decoder) },
         };
         Partition { state, kind }
     };
@@ -122,7 +142,9 @@ fn partitions(
 fn started(state: &PartitionState) -> i64 {
     match state.position {
         SourcePosition::Row { started_ms, .. } => started_ms,
-        SourcePosition::File { .. } => unreachable!("a generator's positions were checked"),
+        SourcePosition::File { .. } | SourcePosition::Topic { .. } => {
+            unreachable!("a generator's positions were checked")
+        }
     }
 }
 
@@ -133,7 +155,7 @@ fn unfinished(state: &PartitionState) -> Result<&[FileIdentity], SourceError> {
             Some(files) if !state.files.is_empty() => return Ok(files),
             Some(_) | None => format!("{} has no file number {file}", state.name),
         },
-        SourcePosition::Row { .. } => format!("{} is not a file", state.name),
+        SourcePosition::Row { .. } | SourcePosition::Topic { .. } => format!("{} is not a file", state.name),
     };
     Err(SourceError::Foreign { cause })
 }
@@ -144,11 +166,13 @@ fn check_generator(plan: &GeneratorPlan, states: &[PartitionState]) -> Result<()
         return Err(SourceError::Foreign { cause });
     }
     let file = states.iter().find(|state| match state.position {
-        SourcePosition::File { .. } => true,
+        SourcePosition::File { .. } | SourcePosition::Topic { .. } => true,
         SourcePosition::Row { .. } => false,
     });
     match file {
-        Some(state) => Err(SourceError::Foreign { cause: format!("{} is a file", state.name) }),
+        Some(state) => {
+            Err(SourceError::Foreign { cause: format!("{} is no row of a generator", state.name) })
+        }
         None => Ok(()),
     }
 }
@@ -169,7 +193,7 @@ fn tell_of_new_files(plan: &FilesPlan, states: &[PartitionState]) {
 }
 
 impl Partition {
-    /// The file's name, the first file's if there are several, or `generator-3`.
+    /// The file's name, the first file's if there are several, `topic/3`, or `generator-3`.
     pub fn name(&self) -> &str {
         &self.state.name
     }
@@ -199,8 +223,13 @@ impl Partition {
                 assert_eq!(started_ms, generator.started_ms(), "all partitions of a generator start at once");
                 Ok(Box::new(generator.open(*partition, row)))
             }
-            (Kind::Files { .. }, SourcePosition::Row { .. })
-            | (Kind::Generator { .. }, SourcePosition::File { .. }) => {
+            (Kind::Kafka { schema, consumers }, SourcePosition::Topic { offset }) => {
+                let (topic, _) = kafka::of(&self.state)?;
+                Ok(Box::new(KafkaReader::open(topic, offset, schema, consumers)?))
+            }
+            (Kind::Files { .. }, SourcePosition::Row { .. } | SourcePosition::Topic { .. })
+            | (Kind::Kafka { .. }, SourcePosition::File { .. } | SourcePosition::Row { .. })
+            | (Kind::Generator { .. }, SourcePosition::File { .. } | SourcePosition::Topic { .. }) => {
                 unreachable!("reopen checks that positions are those of the source")
             }
         }

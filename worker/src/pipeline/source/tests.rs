@@ -63,7 +63,7 @@ pub(super) fn drain_reader(mut reader: Box<dyn PartitionReader>, rows_max: usize
                 assert!(batch.rows.num_rows() + batch.bad.len() <= rows_max);
                 seen.note(&batch, reader.as_ref());
             }
-            Read::Wait(_) => panic!("files never wait"),
+            Read::Wait(_) | Read::Stalled(_) => panic!("files never wait"),
             Read::End => return seen,
         }
     }
@@ -209,7 +209,7 @@ fn broken_compression_is_an_error_that_names_the_file() {
     let read = loop {
         match reader.as_mut().map(|reader| reader.read(8192)) {
             Ok(Ok(Read::Rows(_))) => {}
-            Ok(Ok(Read::Wait(_) | Read::End)) => panic!("the file is cut"),
+            Ok(Ok(Read::Wait(_) | Read::Stalled(_) | Read::End)) => panic!("the file is cut"),
             Ok(Err(error)) => break error,
             Err(_) => break reader.err().unwrap(),
         }

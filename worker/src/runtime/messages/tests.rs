@@ -36,6 +36,7 @@ fn partition() -> PartitionState {
     PartitionState {
         name: "generator-0".to_owned(),
         files: Vec::new(),
+        topic: None,
         position: SourcePosition::Row { row: 5, started_ms: 1 },
         max_timestamp_ms: None,
         status: PartitionStatus::Active,

@@ -48,7 +48,8 @@ impl BadRecordHandler {
         match self {
             Self::Fail => {
                 let first = all.swap_remove(0);
-                return Err(RunError::BadRecord { file: first.file, line: first.line, cause: first.cause });
+                let place = if first.line > 0 { first.line } else { first.record };
+                return Err(RunError::BadRecord { file: first.file, place, cause: first.cause });
             }
             Self::Skip => {}
             Self::DeadLetter(sink) => sink.write(&dead_letter_rows(&letters(&all)))?,
@@ -75,6 +76,6 @@ fn letter(bad: &BadRecord) -> DeadLetter<'_> {
         cause: &bad.cause,
         source: &bad.file,
         position: bad.record,
-        line: Some(bad.line),
+        line: (bad.line > 0).then_some(bad.line),
     }
 }

@@ -6,14 +6,14 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use streamjob_checkpoint::checkpoint::{PartitionState, PartitionStatus};
+use streamjob_checkpoint::checkpoint::{PartitionState, PartitionStatus, SourcePosition};
 use streamjob_core::watermark::{PartitionWatermark, Status};
 
 use super::super::Input;
 use crate::pipeline::records::{DecodedRows, PartitionReader, Read, SourceError};
 use crate::pipeline::transform::PartitionTime;
 
-/// How many partitions of a slot are open at once; the others hold time back until it is their turn.
+/// How many files of a slot are open at once; the others hold time back until it is their turn.
 const OPEN_MAX: usize = 64;
 
 /// The partitions of one slot.
@@ -25,6 +25,9 @@ pub(super) struct Intake {
     bound_ms: i64,
     idle_timeout: Option<Duration>,
     rows_max: usize,
+    open_max: usize,
+    /// Where open partitions stood at the last barrier.
+    noted: Vec<(u32, SourcePosition)>,
 }
 
 /// A partition that is being read.
@@ -71,7 +74,14 @@ impl Intake {
             bound_ms: event_time.max_out_of_orderness_ms,
             idle_timeout: (idle > 0).then(|| Duration::from_millis(idle.unsigned_abs())),
             rows_max,
+            open_max: OPEN_MAX,
+            noted: Vec::new(),
         }
+    }
+
+    /// All partitions are open at once: they hold no file, and those that never end would not let others begin.
+    pub(super) fn all_open(self) -> Self {
+        Self { open_max: usize::MAX, ..self }
     }
 
     /// Reads from the partition with the lowest watermark that has something. `blocked` says that the slot could not
@@ -95,6 +105,11 @@ impl Intake {
                 Ok(Taken::Finished(id))
             }
             Read::Wait(pause) => Ok(self.on_wait(index, pause, now, blocked)),
+            Read::Stalled(pause) => {
+                let partition = &mut self.open[index];
+                (partition.not_before, partition.waited_at) = (Some(now + pause), None);
+                Ok(self.nothing_ready(now))
+            }
         }
     }
 
@@ -114,7 +129,7 @@ impl Intake {
     }
 
     fn open_more(&mut self) -> Result<(), SourceError> {
-        while self.open.len() < OPEN_MAX
+        while self.open.len() < self.open_max
             && let Some((id, partition)) = self.unopened.pop_front()
         {
             let watermark = PartitionWatermark::restore(partition.state.max_timestamp_ms, self.bound_ms);
@@ -151,12 +166,22 @@ impl Intake {
         self.open.iter().any(|partition| partition.time.id == id && partition.status == Status::Active)
     }
 
+    /// The last [`Intake::states`] are in a checkpoint.
+    pub(super) fn on_committed(&mut self) {
+        for (id, position) in std::mem::take(&mut self.noted) {
+            if let Some(open) = self.open.iter_mut().find(|open| open.time.id == id) {
+                open.reader.on_committed(&position);
+            }
+        }
+    }
+
     /// Where each partition stands: what was given out so far is before it.
-    pub(super) fn states(&self) -> BTreeMap<u32, PartitionState> {
+    pub(super) fn states(&mut self) -> BTreeMap<u32, PartitionState> {
         let mut states = self.states.clone();
         for open in &self.open {
             open.note(states.get_mut(&open.time.id).expect("every partition has a state"));
         }
+        self.noted = self.open.iter().map(|open| (open.time.id, states[&open.time.id].position)).collect();
         states
     }
 }

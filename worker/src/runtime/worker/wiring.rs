@@ -13,7 +13,7 @@ use streamjob_checkpoint::transition::SlotStart;
 use streamjob_core::preaggregate::PreAggregator;
 use streamjob_core::watermark::{NONE, PartitionWatermark, Status, WatermarkCombiner};
 use streamjob_core::window::{RestoredSlice, Tumbling, WindowOperator, WindowSpec};
-use streamjob_plan::{BadRecordsPlan, LatePlan, Plan};
+use streamjob_plan::{BadRecordsPlan, LatePlan, Plan, SourceKind};
 
 use super::super::{Input, RunError};
 use super::WorkerSetup;
@@ -132,7 +132,7 @@ impl Build<'_> {
         Ok(Slot {
             id,
             groups: start.groups,
-            intake: Intake::new(inputs, &plan.event_time, self.setup.options.batch_rows),
+            intake: self.intake(inputs),
             window: self.window(start, &spec, &payload)?,
             transform: Transform::new(plan, payload)?,
             preaggregate: self.preaggregate(&spec)?,
@@ -196,6 +196,15 @@ impl Build<'_> {
         let mut stage = PreAggregate::new(table, parallelism, self.checkpoint.partitions.len());
         self.behind.iter().for_each(|&partition| stage.on_idle(partition));
         Ok(Some(stage))
+    }
+
+    fn intake(&self, inputs: Vec<(u32, Input)>) -> Intake {
+        let plan = &*self.setup.plan;
+        let intake = Intake::new(inputs, &plan.event_time, self.setup.options.batch_rows);
+        match &plan.source.kind {
+            SourceKind::Kafka(_) => intake.all_open(),
+            SourceKind::Files(_) | SourceKind::Generator(_) => intake,
+        }
     }
 
     fn outlets(&self, slot: u32, outbox: &OutboxSender) -> Result<Outlets, RunError> {

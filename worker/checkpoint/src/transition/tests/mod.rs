@@ -18,6 +18,7 @@ fn partition(id: u32) -> PartitionState {
     PartitionState {
         name: format!("generator-{id}"),
         files: Vec::new(),
+        topic: None,
         position: SourcePosition::Row { row: 0, started_ms: 5 },
         max_timestamp_ms: None,
         status: PartitionStatus::Active,

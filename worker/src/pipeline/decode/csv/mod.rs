@@ -3,6 +3,7 @@
 //! Owns: how records become rows, and which field is which column.
 //! Never: opens files.
 
+use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use csv_core::{ReadFieldResult, Reader, ReaderBuilder, Terminator};
 
@@ -170,6 +171,25 @@ impl CsvDecoder {
             return result;
         }
         Err(format!("expected {} fields, found {count}", self.fields.len()))
+    }
+
+    /// Reads one record, of which these are all bytes, into a row.
+    pub(super) fn read_whole(&mut self, bytes: &[u8]) -> Result<(), String> {
+        let read = self.read_record(bytes, 0, true).expect("with the end of its input a record is complete");
+        let result = match read.result {
+            Ok(()) if read.next < bytes.len() => Err("more than one line".to_owned()),
+            result => result,
+        };
+        match &result {
+            Ok(()) => self.columns.end_row(),
+            Err(_) => self.columns.cancel_row(),
+        }
+        result
+    }
+
+    /// The rows so far.
+    pub(super) fn finish(&mut self) -> RecordBatch {
+        self.columns.finish()
     }
 
     /// The record at `start`. `None`: it is not complete.

@@ -6,6 +6,7 @@
 mod shape;
 mod walk;
 
+use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use hashbrown::HashMap;
 
@@ -80,6 +81,35 @@ impl JsonDecoder {
             self.shapes[self.current] = Shape::learn(line, &self.values, &self.columns);
         }
         self.missed = true;
+    }
+
+    /// Reads one record, of which these are all bytes, into a row.
+    pub(super) fn read_whole(&mut self, record: &[u8]) -> Result<(), String> {
+        if let Some(ends) = self.read_expected(record, 0) {
+            if ends.line == record.len() {
+                return Ok(());
+            }
+            self.columns.reopen_row();
+            self.columns.cancel_row();
+        }
+        match self.read_line(record) {
+            Ok(unique) => {
+                self.columns.end_row();
+                if unique {
+                    self.learn(record);
+                }
+                Ok(())
+            }
+            Err(cause) => {
+                self.columns.cancel_row();
+                Err(cause)
+            }
+        }
+    }
+
+    /// The rows so far.
+    pub(super) fn finish(&mut self) -> RecordBatch {
+        self.columns.finish()
     }
 
     /// Reads a line carefully into the row in the making. False: a column came twice.

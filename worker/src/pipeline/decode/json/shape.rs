@@ -223,7 +223,14 @@ fn integer(text: &[u8], at: usize) -> Option<(i64, usize)> {
     let mut at = at + usize::from(minus);
     let (mut value, mut length) = (0u64, 0);
     loop {
-        let word = u64::from_le_bytes(*text.get(at..)?.first_chunk()?);
+        let rest = text.get(at..)?;
+        let word = rest.first_chunk().copied().unwrap_or_else(|| {
+            // Near the end of a record that is by itself: what follows is no digit.
+            let mut padded = [0; 8];
+            padded[..rest.len()].copy_from_slice(rest);
+            padded
+        });
+        let word = u64::from_le_bytes(word);
         let digits = word ^ 0x3030_3030_3030_3030;
         let other = (digits | digits.wrapping_add(0x7676_7676_7676_7676)) & 0x8080_8080_8080_8080;
         let count = other.trailing_zeros() / 8;

@@ -235,7 +235,7 @@ fn a_rate_lets_rows_out_when_they_are_due() {
         *clock.0.lock().unwrap() = Duration::from_millis(ms);
         match reader.read(100).unwrap() {
             Read::Rows(batch) => Ok(batch.rows.num_rows()),
-            Read::Wait(wait) => Err(wait.as_millis()),
+            Read::Wait(wait) | Read::Stalled(wait) => Err(wait.as_millis()),
             Read::End => panic!("endless"),
         }
     };
@@ -284,7 +284,7 @@ fn a_rate_goes_on_from_the_row_without_making_up_for_the_time_in_between() {
         *clock.0.lock().unwrap() = Duration::from_secs(1_000_000) + Duration::from_millis(ms);
         match reader.read(100).unwrap() {
             Read::Rows(batch) => Ok((batch.first_row, batch.rows.num_rows())),
-            Read::Wait(wait) => Err(wait.as_millis()),
+            Read::Wait(wait) | Read::Stalled(wait) => Err(wait.as_millis()),
             Read::End => panic!("endless"),
         }
     };

@@ -96,6 +96,7 @@ fn partition(number: u32) -> PartitionState {
     PartitionState {
         name: format!("generator-{number}"),
         files: Vec::new(),
+        topic: None,
         position: SourcePosition::Row { row: 5, started_ms: 1 },
         max_timestamp_ms: None,
         status: PartitionStatus::Active,

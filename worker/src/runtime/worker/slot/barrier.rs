@@ -39,6 +39,7 @@ impl Slot {
                 self.cut(epoch, compact, state)?;
             }
             Command::Committed { behind } => {
+                self.intake.on_committed();
                 self.window.on_committed();
                 state.folding = true;
                 if let Some(preaggregate) = &mut self.preaggregate {

@@ -1,0 +1,163 @@
+//! What is asked of a cluster before rows are read.
+//!
+//! Owns: asking again while a broker is away, and saying so; consumers' settings.
+//! Never: reads a record.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rdkafka::consumer::Consumer;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::{Offset, TopicPartitionList};
+use streamjob_crds::KafkaRole;
+use streamjob_plan::KafkaClusterPlan;
+use tracing::warn;
+
+use super::native::{Described, Describing, Topic};
+use super::{ConfigError, KafkaConfig, TopicError, Watch, WatchedConsumer, may_pass};
+
+/// An answer takes no longer; then it is asked for again.
+const ANSWER: Duration = Duration::from_secs(10);
+/// Trouble that is older has nothing to do with what fails now.
+const RECENT: Duration = Duration::from_secs(12);
+const PAUSE: Duration = Duration::from_millis(200);
+const PAUSE_MAX: Duration = Duration::from_secs(10);
+
+/// What every consumer is set up with, whatever the manifest says.
+const CONSUMER: &[(&str, &str)] = &[
+    ("enable.auto.commit", "false"),
+    ("enable.auto.offset.store", "false"),
+    ("auto.offset.reset", "error"),
+    ("isolation.level", "read_committed"),
+    ("check.crcs", "true"),
+    ("enable.partition.eof", "true"),
+    // A full queue is looked at again soon: the default of a second would halve the rate.
+    ("fetch.queue.backoff.ms", "5"),
+];
+
+/// The settings of a consumer of so many partitions, which share what may wait in memory.
+pub fn consumer_config(
+    plan: &KafkaClusterPlan,
+    group: &str,
+    partitions: usize,
+) -> Result<KafkaConfig, ConfigError> {
+    const WAITING_KB: usize = 48 * 1024;
+    let mut config = KafkaConfig::new(plan, KafkaRole::Consumer)?;
+    let waiting = (WAITING_KB / partitions.max(1)).clamp(1024, 16 * 1024).to_string();
+    config.set_defaults(&[
+        ("queued.max.messages.kbytes", &waiting),
+        ("queued.min.messages", "100000"),
+        ("fetch.max.bytes", "16777216"),
+        ("max.partition.fetch.bytes", "1048576"),
+        ("fetch.wait.max.ms", "100"),
+    ]);
+    config.set_all(CONSUMER);
+    config.set("group.id", group);
+    Ok(config)
+}
+
+/// A cluster that can be asked.
+pub struct Cluster {
+    consumer: Arc<WatchedConsumer>,
+    servers: String,
+}
+
+impl Cluster {
+    /// Sets a client up. It connects when something is asked.
+    pub fn new(plan: &KafkaClusterPlan, group: &str) -> Result<Self, ConfigError> {
+        let consumer = Arc::new(consumer_config(plan, group, 1)?.create(Watch::default())?);
+        Ok(Self { consumer, servers: plan.bootstrap_servers.clone() })
+    }
+
+    /// The cluster's id.
+    pub fn id(&self) -> Result<String, TopicError> {
+        self.patiently("tell its id", || {
+            let id = self.consumer.client().fetch_cluster_id(ANSWER);
+            id.ok_or(RDKafkaErrorCode::OperationTimedOut)
+        })
+    }
+
+    /// The topics, as they are now. The error of one is that it is not there.
+    pub fn topics(&self, names: &[String]) -> Result<Vec<(String, Option<Topic>)>, TopicError> {
+        let what = format!("describe {}", names.join(", "));
+        self.patiently(&what, || {
+            let asking = Describing::new(&self.consumer);
+            let limit = i32::try_from(ANSWER.as_millis()).expect("seconds are few");
+            asking.ask(names, limit);
+            let answer = asking.answer(limit + 1_000).unwrap_or(Err(RDKafkaErrorCode::OperationTimedOut))?;
+            answer.into_iter().map(there).collect()
+        })
+    }
+
+    /// The oldest offset of a partition and the one behind its last committed record.
+    pub fn bounds(&self, topic: &str, partition: u32) -> Result<(u64, u64), TopicError> {
+        let number = i32::try_from(partition).unwrap_or(i32::MAX);
+        let bounds = self.patiently(&format!("tell the offsets of {topic}/{partition}"), || {
+            self.consumer.fetch_watermarks(topic, number, ANSWER).map_err(|error| code(&error))
+        })?;
+        Ok((bounds.0.max(0).unsigned_abs(), bounds.1.max(0).unsigned_abs()))
+    }
+
+    /// The offset of a partition's first record of this time or later; `None`: there is none.
+    pub fn offset_at(&self, topic: &str, partition: u32, time_ms: i64) -> Result<Option<u64>, TopicError> {
+        let number = i32::try_from(partition).unwrap_or(i32::MAX);
+        self.patiently(&format!("tell the offset of a time in {topic}/{partition}"), || {
+            let mut asked = TopicPartitionList::new();
+            asked
+                .add_partition_offset(topic, number, Offset::Offset(time_ms))
+                .map_err(|error| code(&error))?;
+            let found = self.consumer.offsets_for_times(asked, ANSWER).map_err(|error| code(&error))?;
+            let Some(element) = found.find_partition(topic, number) else {
+                return Err(RDKafkaErrorCode::UnknownPartition);
+            };
+            element.error().map_err(|error| code(&error))?;
+            Ok(element.offset().to_raw().and_then(|offset| u64::try_from(offset).ok()))
+        })
+    }
+
+    /// Asks until there is an answer, or one that no time mends.
+    fn patiently<T>(
+        &self,
+        what: &str,
+        mut ask: impl FnMut() -> Result<T, RDKafkaErrorCode>,
+    ) -> Result<T, TopicError> {
+        let mut pause = PAUSE;
+        loop {
+            let error = match ask() {
+                Ok(answer) => return Ok(answer),
+                Err(error) => error,
+            };
+            // Events wait in the consumer's queue for someone who looks.
+            let _event = self.consumer.poll(Duration::ZERO);
+            let trouble = self.consumer.context().trouble(RECENT);
+            let refused = trouble.as_ref().filter(|(code, _)| code.is_some_and(|code| !may_pass(code)));
+            if !may_pass(error) || refused.is_some() {
+                let reason = refused.map_or_else(|| error.to_string(), |(_, reason)| reason.clone());
+                return Err(TopicError::Refused {
+                    servers: self.servers.clone(),
+                    what: what.to_owned(),
+                    reason,
+                });
+            }
+            let cause = trouble.map_or_else(|| error.to_string(), |(_, reason)| reason);
+            warn!(servers = self.servers, what, cause, "no answer from Kafka; asked again");
+            std::thread::sleep(pause);
+            pause = (pause * 2).min(PAUSE_MAX);
+        }
+    }
+}
+
+fn there(described: Described) -> Result<(String, Option<Topic>), RDKafkaErrorCode> {
+    match described.topic {
+        Ok(topic) if topic.led == topic.partitions => Ok((described.name, Some(topic))),
+        Ok(_) => Err(RDKafkaErrorCode::LeaderNotAvailable),
+        Err(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => {
+            Ok((described.name, None))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn code(error: &KafkaError) -> RDKafkaErrorCode {
+    error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail)
+}

@@ -1,0 +1,173 @@
+//! What goes wrong with topics.
+//!
+//! Owns: which of librdkafka's errors may pass, and the remedy for those that do not.
+//! Never: tries again.
+
+use rdkafka::error::RDKafkaErrorCode;
+
+/// Whether an error may go away by itself, so that it is waited for.
+pub fn may_pass(code: RDKafkaErrorCode) -> bool {
+    use RDKafkaErrorCode as Code;
+    !matches!(
+        code,
+        Code::Authentication
+            | Code::SaslAuthenticationFailed
+            | Code::UnsupportedSASLMechanism
+            | Code::IllegalSASLState
+            | Code::SSL
+            | Code::TopicAuthorizationFailed
+            | Code::GroupAuthorizationFailed
+            | Code::ClusterAuthorizationFailed
+            | Code::InvalidTopic
+            | Code::UnknownTopicOrPartition
+            | Code::UnknownTopic
+            | Code::UnknownPartition
+            | Code::UnsupportedVersion
+            | Code::UnsupportedFeature
+    )
+}
+
+/// Why a topic cannot be read as it should be.
+#[derive(Debug, thiserror::Error)]
+pub enum TopicError {
+    /// The cluster refuses.
+    #[error(
+        "Kafka at {servers} refuses to {what}: {reason}; check `tls` and `sasl` of the cluster, and the user's rights"
+    )]
+    Refused {
+        /// The brokers.
+        servers: String,
+        /// What was asked.
+        what: String,
+        /// What it says.
+        reason: String,
+    },
+    /// No such topic, at the job's beginning.
+    #[error("there is no topic `{topic}` at {servers}; create it, or check `source.kafka.topics`")]
+    Missing {
+        /// Its name.
+        topic: String,
+        /// The brokers.
+        servers: String,
+    },
+    /// `startOffsets` leaves a partition out.
+    #[error("`source.kafka.startOffsets` says nothing of partition {partition} of {topic}; add it")]
+    NoOffset {
+        /// The topic.
+        topic: String,
+        /// The partition.
+        partition: u32,
+    },
+    /// `startOffsets` names a partition that is not there.
+    #[error(
+        "`source.kafka.startOffsets` names partition {partition} of {topic}, which has {partitions}; remove it"
+    )]
+    NoPartition {
+        /// The topic.
+        topic: String,
+        /// The partition.
+        partition: u32,
+        /// How many there are.
+        partitions: u32,
+    },
+    /// `startOffsets` has an offset that is not there.
+    #[error(
+        "`source.kafka.startOffsets` begins partition {partition} of {topic} at {offset}, and it has the offsets {low} \
+         to {high}; write one of them"
+    )]
+    OutOfRange {
+        /// The topic.
+        topic: String,
+        /// The partition.
+        partition: u32,
+        /// The offset.
+        offset: u64,
+        /// The oldest that is there.
+        low: u64,
+        /// Behind the newest.
+        high: u64,
+    },
+    /// A topic that is not read to its end is gone.
+    #[error(
+        "topic {topic} is gone, and the job had not finished it (SourceTopicGone); nothing was skipped: put it back from a \
+         copy, or begin anew with `--fresh --discard-state`"
+    )]
+    Gone {
+        /// Its name.
+        topic: String,
+    },
+    /// Another topic of the same name, or in another cluster.
+    #[error(
+        "topic {topic} is another one than the job has read ({old}, now {new}): it was deleted and created again, or \
+         `bootstrapServers` names another cluster (SourceTopicRecreated); nothing of it was read: begin anew with `--fresh \
+         --discard-state`, or point `bootstrapServers` to the old cluster"
+    )]
+    Recreated {
+        /// Its name.
+        topic: String,
+        /// The id that the job knows.
+        old: String,
+        /// The id of what is there.
+        new: String,
+    },
+    /// Retention was faster.
+    #[error(
+        "records {from} to {} of {topic}/{partition} are gone before the job has read them: retention of the topic has passed \
+         its position (SourceDataLost); nothing was skipped: begin anew with `--fresh --discard-state`, and give the topic a longer \
+         `retention.ms` than the job may be away",
+        to - 1
+    )]
+    Lost {
+        /// The topic.
+        topic: String,
+        /// The partition.
+        partition: u32,
+        /// The job's position.
+        from: u64,
+        /// The oldest record that is there.
+        to: u64,
+    },
+    /// The topic is shorter than what was read of it.
+    #[error(
+        "the job has read {topic}/{partition} up to offset {offset}, and it ends at {end}: the topic has lost records that \
+         were acknowledged (an unclean leader election, or a restored copy), and results contain them (SourceTruncated); begin anew \
+         with `--fresh --discard-state`"
+    )]
+    BeyondEnd {
+        /// The topic.
+        topic: String,
+        /// The partition.
+        partition: u32,
+        /// The job's position.
+        offset: u64,
+        /// Where the partition ends.
+        end: u64,
+    },
+    /// A record that is not what was written.
+    #[error(
+        "the records of {topic}/{partition} from offset {offset} on cannot be read: {cause}; the broker's copy is damaged: \
+         restore it from a replica, then run again"
+    )]
+    Damaged {
+        /// The topic.
+        topic: String,
+        /// The partition.
+        partition: u32,
+        /// Where.
+        offset: u64,
+        /// What librdkafka says.
+        cause: String,
+    },
+    /// Anything else that does not pass.
+    #[error("cannot read {topic}/{partition} at offset {offset}: {cause}")]
+    Failed {
+        /// The topic.
+        topic: String,
+        /// The partition.
+        partition: u32,
+        /// Where.
+        offset: u64,
+        /// What librdkafka says.
+        cause: String,
+    },
+}
