@@ -84,13 +84,18 @@ impl Intake {
         Self { open_max: usize::MAX, ..self }
     }
 
-    /// Reads from the partition with the lowest watermark that has something. `blocked` says that the slot could not
-    /// read since the last call: that time does not make a partition idle.
-    pub(super) fn take(&mut self, now: Duration, blocked: bool) -> Result<Taken<'_>, SourceError> {
+    /// Reads from the partition with the lowest watermark that has something, at most this `part` of a batch. `blocked`
+    /// says that the slot could not read since the last call: that time does not make a partition idle.
+    pub(super) fn take(
+        &mut self,
+        now: Duration,
+        blocked: bool,
+        part: usize,
+    ) -> Result<Taken<'_>, SourceError> {
         self.open_more()?;
         let Some(index) = self.lowest_ready(now) else { return Ok(self.nothing_ready(now)) };
         let partition = &mut self.open[index];
-        match partition.reader.read(self.rows_max)? {
+        match partition.reader.read((self.rows_max / part).max(1))? {
             Read::Rows(rows) => {
                 let partition = &mut self.open[index];
                 (partition.not_before, partition.waited_at) = (None, None);

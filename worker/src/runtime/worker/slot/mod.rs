@@ -36,22 +36,25 @@ use crate::pipeline::sink::SinkError;
 use crate::pipeline::transform::{Piece, Transform};
 use crate::pipeline::window::WindowStage;
 
+/// A slot that fires or folds reads this part of a batch at a time, so that neither waits long for the other. The
+/// budgets below are as small, so that the shares of both stay what they would be with whole batches.
+const SHORT_BATCH: usize = 4;
 /// How long a slot emits fired results before it looks at its input again.
-const FIRE_BUDGET: Duration = Duration::from_millis(2);
+const FIRE_BUDGET: Duration = Duration::from_micros(500);
 /// The same while many keys are held: the next window's keys come on top of those that wait to be emitted, so memory
 /// is worth more than the wait.
-const FIRE_BUDGET_MANY: Duration = Duration::from_millis(12);
+const FIRE_BUDGET_MANY: Duration = Duration::from_millis(3);
 /// What many keys are.
 const KEYS_MANY: usize = 4_000_000;
 /// How many results are emitted at once.
-const RESULT_ROWS_MAX: usize = 2_048;
+const RESULT_ROWS_MAX: usize = 512;
 /// How many messages of one channel are served before the next one has its turn.
 const MESSAGES_PER_TURN: usize = 16;
 /// How long a slot folds durable state into its base between two batches. Enough for as many keys as a batch can touch,
 /// so that folding keeps up with checkpoints.
-const FOLD_BUDGET: Duration = Duration::from_micros(700);
+const FOLD_BUDGET: Duration = Duration::from_micros(175);
 /// How many keys are folded at once.
-const FOLD_KEYS: usize = 1_024;
+const FOLD_KEYS: usize = 256;
 /// The longest a slot sleeps without being woken.
 const PARK_MAX: Duration = Duration::from_millis(100);
 
@@ -174,6 +177,8 @@ struct State {
     pieces: Vec<Piece>,
     /// Durable state lies above its base.
     folding: bool,
+    /// Reading takes turns with firing or folding.
+    in_turns: bool,
     /// Barriers that came while one was being aligned, which was abandoned meanwhile. Every slot passes them in turn.
     held: VecDeque<Command>,
 }
@@ -201,6 +206,7 @@ impl Slot {
             started: now.saturating_sub(busy),
             pieces: Vec::new(),
             folding: true,
+            in_turns: false,
             held: VecDeque::new(),
         };
         loop {
@@ -211,7 +217,9 @@ impl Slot {
             }
             let mut worked = self.outputs.flush();
             worked |= self.receive()?;
-            worked |= self.emit()?;
+            let fires = self.emit()?;
+            state.in_turns = fires || state.folding;
+            worked |= fires;
             worked |= self.read(&mut state)?;
             worked |= self.fold(&mut state);
             worked |= self.report_drained(&mut state);
