@@ -130,7 +130,8 @@ fn an_epoch_with_much_output_has_many_objects_and_one_that_fails_in_between_keep
     let text = |row: usize| format!("{row:>20000}").repeat(50);
 
     writing.faulty.fail_next(Step::DataCreate, Fault::Before);
-    (0..ROWS).for_each(|row| writing.slots[0].push("results", Output::Text { rows: 1, bytes: text(row).into() }));
+    (0..ROWS)
+        .for_each(|row| writing.slots[0].push("results", Output::Text { rows: 1, bytes: text(row).into() }));
     let all = stored(writing.end(1)?).context("the store is back")?;
 
     assert!(all.len() > 1, "{}", all.len());

@@ -8,9 +8,11 @@ pub mod config;
 mod error;
 pub mod native;
 mod watch;
+mod identity;
 
 pub use cluster::Cluster;
 pub use config::{ConfigError, KafkaConfig};
 pub use error::{TopicError, may_pass};
 pub use native::WatchedConsumer;
 pub use watch::Watch;
+pub use identity::cluster_id;

@@ -13,7 +13,7 @@ use super::job::State;
 use super::messages::Publication;
 use super::worker::publish::Publisher;
 use super::worker::wiring;
-use crate::pipeline::sink::{FilePublisher, holds_output_of, write_epoch_manifest};
+use crate::pipeline::sink::{FilePublisher, Life, holds_output_of, write_epoch_manifest};
 
 /// Publishes what another lineage left, into folders that are the same for both and still have output of it: whoever
 /// has emptied them since does not want more.
@@ -22,8 +22,17 @@ pub(super) fn publish_earlier(state: &State, plan: &Plan, (epoch, now): (&Record
     let output = Publication::of(epoch.lineage, checkpoint);
     let lineage = output.lineage.to_string();
     let mut folders = wiring::folders(plan).into_values();
-    let wanted = epoch.sink == now.sink && folders.any(|folder| holds_output_of(&folder.path, &lineage));
-    let published = if wanted { publish(state, plan, &output).map(|()| true) } else { Ok(false) };
+    let to_topics = plan.kafka_output.is_some();
+    let there = to_topics || folders.any(|folder| holds_output_of(&folder.path, &lineage));
+    let wanted = epoch.sink == now.sink && there;
+    let life = Life {
+        job: plan.job.clone(),
+        lineage,
+        slots: checkpoint.parallelism,
+        newest: epoch.last_epoch.unwrap_or(checkpoint.epoch).0,
+    };
+    let published =
+        if wanted { publish(state, plan, &output, (life, now)).map(|()| true) } else { Ok(false) };
     let epoch = output.epoch;
     match published {
         Ok(true) => tracing::info!(%epoch, "the output of the state that was given up is complete"),
@@ -35,11 +44,18 @@ pub(super) fn publish_earlier(state: &State, plan: &Plan, (epoch, now): (&Record
     }
 }
 
-fn publish(state: &State, plan: &Plan, output: &Publication) -> Result<(), RunError> {
+fn publish(
+    state: &State,
+    plan: &Plan,
+    output: &Publication,
+    (life, now): (Life, &Record),
+) -> Result<(), RunError> {
     let folders = wiring::folders(plan);
     let publisher = Publisher {
         store: state.store.clone(),
         files: FilePublisher::new(folders.clone(), Uuid::new_v4().simple().to_string()),
+        topics: wiring::kafka_publisher(plan, life).map(tokio::sync::Mutex::new),
+        generation: now.generation,
     };
     let files = state.runtime().block_on(publisher.publish(output))?;
     for (target, folder) in folders {

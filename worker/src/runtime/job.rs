@@ -3,6 +3,7 @@
 //! Owns: opening the state, claiming it, fixing the input of a new lineage.
 //! Never: reads a manifest, prints, or runs what it has begun.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,7 +24,7 @@ use super::messages::Publication;
 use super::worker::wiring;
 use crate::pipeline::clock::Clock;
 use crate::pipeline::records::{MakeDecoder, PartitionReader, SourceError};
-use crate::pipeline::sink::{NewestOutput, SinkError};
+use crate::pipeline::sink::{self, Folder, NewestOutput, Target, Topic};
 use crate::pipeline::{decode, source};
 use crate::progress::beginning;
 
@@ -178,15 +179,11 @@ fn start_as(
     plan: &Plan,
     (inputs, begin, clock): (&dyn Inputs, BeginAt, &dyn Clock),
 ) -> Result<Started, RunError> {
-    if plan.kafka_output.is_some() {
-        return Err(SinkError::NotYet.into());
-    }
     let log = Log::new(state.store.clone().with_patience(Patience::Endless));
     refuse_to_publish_again(state, &log, plan)?;
-    let sink = wiring::folders(plan).into_iter();
     let request = StartRequest {
         owner: owner(plan),
-        sink: sink.map(|(target, folder)| (target.name().to_owned(), shown(&folder.path))).collect(),
+        sink: sink_identity(state, plan)?,
         fingerprint: plan.fingerprint(),
         generation,
         begin,
@@ -216,6 +213,24 @@ fn start_as(
     };
     let lineage = begun.lineage;
     Ok(Started::Begun(Box::new(Begun { permit, lineage, checkpoint, inherited, resumed, beginning })))
+}
+
+/// What each target is: a folder, or a topic of a cluster, which is known by its id.
+fn sink_identity(state: &State, plan: &Plan) -> Result<BTreeMap<String, String>, RunError> {
+    let folders = wiring::folders(plan).into_iter();
+    let folder = |(target, folder): (Target, Folder)| (target.name().to_owned(), shown(&folder.path));
+    let mut identity: BTreeMap<String, String> = folders.map(folder).collect();
+    if let Some(output) = &plan.kafka_output {
+        let retries = state.store.retries();
+        let asked = || async { sink::cluster_id(&output.cluster) };
+        let cluster = state.runtime.block_on(retries.run(Patience::Endless, asked))?;
+        let topics = wiring::topics(plan).into_iter();
+        let topic = |(target, topic): (Target, Topic)| {
+            (target.name().to_owned(), format!("kafka:{cluster}/{}", topic.name))
+        };
+        identity.extend(topics.map(topic));
+    }
+    Ok(identity)
 }
 
 /// A log that has lost its newest records still reads well; what was published since tells.

@@ -83,7 +83,7 @@ fn put_named_int(name: &Padded, value: i64, last: &mut Last, out: &mut TextBuffe
 }
 
 #[inline]
-fn put_cell(column: &Column<'_>, row: usize, out: &mut TextBuffer) {
+pub(super) fn put_cell(column: &Column<'_>, row: usize, out: &mut TextBuffer) {
     if column.nulls.is_some_and(|nulls| nulls.is_null(row)) {
         return out.put(b"null");
     }

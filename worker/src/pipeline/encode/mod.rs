@@ -1,4 +1,4 @@
-//! Turns result rows, late rows and dead letters into bytes: JSON lines or CSV.
+//! Turns result rows, late rows and dead letters into bytes: JSON lines or CSV, for files or record by record.
 //!
 //! Owns: how each type is written; the writers are resolved once for a schema.
 //! Never: does I/O, or allocates for a row.
@@ -6,6 +6,7 @@
 mod columns;
 mod csv;
 mod json;
+mod records;
 mod text;
 mod value;
 
@@ -17,6 +18,7 @@ use thiserror::Error;
 use columns::{Kind, cells};
 use csv::CsvWriter;
 use json::JsonWriter;
+pub use records::{RecordEncoder, RecordSize};
 pub use text::TextBuffer;
 
 /// Rows that are encoded before the output may be drained: keeps the text in the processor's cache.
@@ -83,10 +85,7 @@ impl Encoder {
         assert_eq!(rows.num_columns(), self.kinds.len(), "a batch has the schema of its encoder");
         let mut columns: Vec<_> =
             self.kinds.iter().zip(rows.columns()).map(|(kind, array)| cells(kind, array)).collect();
-        match &self.format {
-            Format::Json(writer) => writer.prepare(&mut columns),
-            Format::Csv(writer) => writer.prepare(&mut columns),
-        }
+        self.prepare(&mut columns);
         let mut start = 0;
         while start < rows.num_rows() {
             let end = (start + BLOCK_ROWS).min(rows.num_rows());

@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 use streamjob_checkpoint::retry::{Passing, io_may_pass};
 use thiserror::Error;
 
+use super::kafka::KafkaSinkError;
+use crate::kafka::ConfigError;
 use crate::pipeline::encode::EncodeError;
 
 /// Why rows could not be written. No file under a final name is ever partial.
@@ -66,9 +68,27 @@ pub enum SinkError {
         /// The target.
         name: String,
     },
-    /// A topic as a target.
-    #[error("topics cannot be written to yet: write to `files`")]
-    NotYet,
+    /// Records cannot be published.
+    #[error(transparent)]
+    Kafka(#[from] KafkaSinkError),
+    /// A Kafka client cannot be set up.
+    #[error(transparent)]
+    KafkaConfig(#[from] ConfigError),
+    /// A record that no broker takes.
+    #[error(
+        "a record for the topic `{topic}` with the key `{key}` has {bytes} bytes, and {bytes_max} are allowed; raise \
+         `message.max.bytes` in `cluster.properties` and `max.message.bytes` of the topic, or select fewer columns"
+    )]
+    RecordTooLarge {
+        /// The topic.
+        topic: String,
+        /// The beginning of its key.
+        key: String,
+        /// Key and value.
+        bytes: usize,
+        /// What is allowed.
+        bytes_max: usize,
+    },
     /// The schema has a type without a text form.
     #[error(transparent)]
     Encode(#[from] EncodeError),
@@ -84,7 +104,9 @@ impl SinkError {
             | Self::OlderThanOutput { .. }
             | Self::Stdout(_)
             | Self::Target { .. }
-            | Self::NotYet
+            | Self::Kafka(_)
+            | Self::KafkaConfig(_)
+            | Self::RecordTooLarge { .. }
             | Self::Encode(_) => false,
         }
     }
@@ -99,12 +121,14 @@ impl Passing for SinkError {
     fn may_pass(&self) -> bool {
         match self {
             Self::Io { source, .. } => io_may_pass(source.kind()),
+            Self::Kafka(error) => error.may_pass(),
             Self::ForeignFolder { .. }
             | Self::OlderThanOutput { .. }
             | Self::ReaderGone
             | Self::Stdout(_)
             | Self::Target { .. }
-            | Self::NotYet
+            | Self::KafkaConfig(_)
+            | Self::RecordTooLarge { .. }
             | Self::Encode(_) => false,
         }
     }

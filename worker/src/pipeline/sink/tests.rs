@@ -312,7 +312,7 @@ fn a_read_only_folder_is_refused_before_the_first_row() {
 #[test]
 fn dead_letters_hold_the_raw_bytes_in_base64() {
     let chunks = Chunks::default();
-    let mut sink = open_dead_letters(Box::new(chunks.clone()));
+    let mut sink = open_dead_letters(None, Box::new(chunks.clone()));
     let file =
         DeadLetter { raw: b"\xff{", cause: "not UTF-8", source: "a.jsonl", position: 4, line: Some(5) };
     let generated =

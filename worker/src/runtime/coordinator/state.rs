@@ -274,7 +274,8 @@ impl Coordinator {
             Some(publication) => Step::Publishing(Publishing::of(publication, self.workers.len(), None)),
             None => Step::Idle,
         };
-        self.tell_all(&ToWorker::Start { lineage, checkpoint: self.checkpoint.clone(), inherited });
+        let (checkpoint, last_epoch) = (self.checkpoint.clone(), self.last_epoch);
+        self.tell_all(&ToWorker::Start { lineage, checkpoint, last_epoch, inherited });
     }
 
     /// What the job ends with now, if it does.

@@ -21,6 +21,8 @@ pub enum ToWorker {
         lineage: Lineage,
         /// What to go on from; the first one of a lineage holds positions only.
         checkpoint: Box<Checkpoint>,
+        /// The greatest epoch number that the lineage has used.
+        last_epoch: Epoch,
         /// Output that an earlier attempt committed and may not have published. It is published before anything else
         /// is, and answered with [`ToCoordinator::Published`].
         #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -99,17 +99,21 @@ fn every_message_to_a_worker_has_its_bytes() {
     let lineage = "0000000000000000000000000000000a";
     let published =
         format!(r#"{{"lineage":"{lineage}","epoch":7,"outbox":[{OUTBOX}],"objects":[{OBJECT}]}}"#);
-    let start =
-        |inherited| ToWorker::Start { lineage: Lineage(10), checkpoint: Box::new(checkpoint()), inherited };
+    let start = |inherited| ToWorker::Start {
+        lineage: Lineage(10),
+        checkpoint: Box::new(checkpoint()),
+        last_epoch: Epoch(8),
+        inherited,
+    };
 
     assert_bytes(
         start(None),
-        &format!(r#"{{"start":{{"lineage":"{lineage}","checkpoint":{checkpoint_text}}}}}"#),
+        &format!(r#"{{"start":{{"lineage":"{lineage}","checkpoint":{checkpoint_text},"lastEpoch":8}}}}"#),
     );
     assert_bytes(
         start(Some(publication())),
         &format!(
-            r#"{{"start":{{"lineage":"{lineage}","checkpoint":{checkpoint_text},"inherited":{published}}}}}"#
+            r#"{{"start":{{"lineage":"{lineage}","checkpoint":{checkpoint_text},"lastEpoch":8,"inherited":{published}}}}}"#
         ),
     );
     assert_bytes(

@@ -9,7 +9,7 @@ use streamjob_plan::Rejected;
 
 use super::super::RunError;
 use crate::pipeline::records::{BadRecord, DecodedRows, PartitionReader};
-use crate::pipeline::sink::{DeadLetter, OutboxSink, Sink, dead_letter_rows};
+use crate::pipeline::sink::{DeadLetter, Sink, dead_letter_rows};
 
 /// The policy, as one slot carries it out.
 pub(super) enum BadRecordHandler {
@@ -18,7 +18,7 @@ pub(super) enum BadRecordHandler {
     /// They are counted.
     Skip,
     /// They are counted and written.
-    DeadLetter(Box<OutboxSink>),
+    DeadLetter(Box<dyn Sink>),
 }
 
 impl BadRecordHandler {

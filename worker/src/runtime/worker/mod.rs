@@ -84,13 +84,14 @@ fn serve(setup: WorkerSetup, link: &WorkerLink, sender: &WorkerSender) -> Result
 struct Start {
     lineage: streamjob_checkpoint::ids::Lineage,
     checkpoint: Box<streamjob_checkpoint::checkpoint::Checkpoint>,
+    last_epoch: Epoch,
 }
 
 /// `None`: there will be none.
 fn wait_for_start(link: &WorkerLink) -> Option<(Start, Option<super::messages::Publication>)> {
     match link.received().recv().ok()? {
-        ToWorker::Start { lineage, checkpoint, inherited } => {
-            Some((Start { lineage, checkpoint }, inherited))
+        ToWorker::Start { lineage, checkpoint, last_epoch, inherited } => {
+            Some((Start { lineage, checkpoint, last_epoch }, inherited))
         }
         ToWorker::Exit => None,
         early @ (ToWorker::Barrier { .. }

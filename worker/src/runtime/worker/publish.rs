@@ -1,6 +1,7 @@
 //! Makes a committed epoch's output appear.
 //!
-//! Owns: reading an outbox back and writing what is in it to its targets.
+//! Owns: reading an outbox back and writing what is in it to its targets, files before records; asking who leads before
+//! producers are made.
 //! Never: publishes what it was not told to: the coordinator answers for the commit.
 
 use std::sync::Arc;
@@ -8,16 +9,20 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use crossbeam_channel::Receiver;
 use streamjob_checkpoint::checkpoint::Object;
-use streamjob_checkpoint::ids::{Epoch, Lineage};
+use streamjob_checkpoint::ids::{Epoch, Generation, Lineage};
+use streamjob_checkpoint::log::Log;
 use streamjob_checkpoint::outbox::read_outbox;
 use streamjob_checkpoint::store::StateStore;
+use tokio::sync::{Mutex, MutexGuard};
 
 use super::super::RunError;
 use super::super::messages::Publication;
 use crate::durability::Calls;
 use crate::durability::outbox::OutboxBudget;
 use crate::metrics::JobMetrics;
-use crate::pipeline::sink::{self, FilePublisher, PublishedFile, SinkError, Target};
+use crate::pipeline::sink::{
+    self, FilePublisher, KafkaPublication, KafkaPublisher, PublishedFile, SinkError, Target,
+};
 
 /// An epoch that is committed.
 #[derive(Debug)]
@@ -37,11 +42,18 @@ pub(super) struct PublishThread {
     pub(super) budget: Arc<OutboxBudget>,
     pub(super) metrics: Arc<JobMetrics>,
     pub(super) calls: Calls,
+    /// The slots of the job; what an earlier parallelism had beyond them is published once and closed.
+    pub(super) slots: u32,
 }
 
 impl PublishThread {
     /// Runs until the senders of `epochs` are gone.
     pub(super) fn run(self, epochs: &Receiver<Publish>, mut say: impl FnMut(Published)) {
+        match self.calls.wait(self.publisher.prepare()) {
+            Some(Ok(())) => {}
+            Some(Err(error)) => return say(Err(error)),
+            None => return,
+        }
         while let Ok(Publish { output, own }) = epochs.recv() {
             // However long it takes: processing goes on meanwhile, until the budget is used.
             let Some(files) = self.calls.wait(self.publisher.publish(&output)) else { return };
@@ -50,6 +62,7 @@ impl PublishThread {
                 self.budget.release(parts.map(|part| part.bytes).sum());
                 self.metrics.unpublished_bytes.store(self.budget.unpublished(), Relaxed);
             }
+            self.publisher.close_from(self.slots);
             say(files.map(|files| (output.lineage, output.epoch, files)));
         }
     }
@@ -59,11 +72,50 @@ impl PublishThread {
 pub(in crate::runtime) struct Publisher {
     /// Where outboxes are; as long as it goes on when a call fails, the publisher does when a file cannot be written.
     pub store: StateStore,
-    /// Where their rows go.
+    /// Where their rows go that become files.
     pub files: FilePublisher,
+    /// Where their rows go that become records; `None`: nowhere.
+    pub topics: Option<Mutex<KafkaPublisher>>,
+    /// Whose right it is to publish.
+    pub generation: Generation,
 }
 
 impl Publisher {
+    /// Finds out what was published before. Nobody who published before us can any more when it returns.
+    pub(in crate::runtime) async fn prepare(&self) -> Result<(), RunError> {
+        self.store.retries().run(self.store.patience(), || self.try_prepare()).await
+    }
+
+    /// Slots from this one on publish nothing more.
+    pub(super) fn close_from(&self, slot: u32) {
+        if let Some(topics) = &self.topics {
+            topics.try_lock().expect("nothing is being published").close_from(slot);
+        }
+    }
+
+    async fn try_prepare(&self) -> Result<(), RunError> {
+        match &self.topics {
+            Some(topics) => self.prepared(topics).await.map(drop),
+            None => Ok(()),
+        }
+    }
+
+    async fn prepared<'a>(
+        &self,
+        topics: &'a Mutex<KafkaPublisher>,
+    ) -> Result<MutexGuard<'a, KafkaPublisher>, RunError> {
+        let mut topics = topics.lock().await;
+        if !topics.is_ready() {
+            // Before our producers end those of others: who has taken over is not to be disturbed.
+            let head = Log::new(self.store.clone()).head().await?;
+            match head.map(|head| head.record.generation) {
+                Some(by) if by > self.generation => return Err(RunError::Fenced { by }),
+                Some(_) | None => topics.prepare().await?,
+            }
+        }
+        Ok(topics)
+    }
+
     /// Makes the output of an epoch appear. Once more, it changes nothing.
     pub(in crate::runtime) async fn publish(
         &self,
@@ -73,23 +125,55 @@ impl Publisher {
     }
 
     async fn try_publish(&self, output: &Publication) -> Result<Vec<(Target, PublishedFile)>, RunError> {
-        let mut publication = self.files.begin(output.lineage.to_string(), output.epoch.0);
+        let mut topics = match &self.topics {
+            Some(topics) => Some(self.prepared(topics).await?),
+            None => None,
+        };
+        let mut into = Into {
+            files: self.files.begin(output.lineage.to_string(), output.epoch.0),
+            topics: topics.as_mut().map(|topics| begin(topics, output)).transpose()?,
+        };
         for outbox in &output.outbox {
             let object = output.objects.iter().find(|object| object.name == outbox.object);
             let object = object.expect("a validated checkpoint names the objects of its outbox");
-            self.copy(object, &mut publication).await?;
+            self.copy(object, &mut into).await?;
         }
-        Ok(publication.finish()?)
+        let files = into.files.finish()?;
+        if let Some(topics) = into.topics {
+            topics.commit().await?;
+        }
+        Ok(files)
     }
 
-    async fn copy(&self, object: &Object, publication: &mut sink::Publication<'_>) -> Result<(), RunError> {
+    async fn copy(&self, object: &Object, into: &mut Into<'_>) -> Result<(), RunError> {
         let read = |error| RunError::Outbox { source: Box::new(error) };
         let mut outbox = read_outbox(&self.store, object).await.map_err(read)?;
         while let Some(chunk) = outbox.next().await.map_err(read)? {
             let target = Target::named(&chunk.target);
             let target = target.ok_or_else(|| SinkError::Target { name: chunk.target.clone() })?;
-            publication.write(target, chunk.slot, chunk.rows, &chunk.value)?;
+            match &mut into.topics {
+                Some(topics) if topics.take(target) => {
+                    topics.send((target, chunk.slot), chunk.key.as_deref(), &chunk.value).await?;
+                }
+                Some(_) | None => into.files.write(target, chunk.slot, chunk.rows, &chunk.value)?,
+            }
         }
         Ok(())
     }
+}
+
+/// Where an epoch goes.
+struct Into<'a> {
+    files: sink::Publication<'a>,
+    topics: Option<KafkaPublication<'a>>,
+}
+
+fn begin<'a>(
+    topics: &'a mut KafkaPublisher,
+    output: &Publication,
+) -> Result<KafkaPublication<'a>, SinkError> {
+    let parts = output.outbox.iter().flat_map(|outbox| &outbox.parts);
+    let ours = parts.filter(|part| Target::named(&part.target).is_some_and(|target| topics.takes(target)));
+    let slots: Vec<u32> = ours.map(|part| part.slot).collect();
+    topics.begin(output.epoch.0, slots)
 }

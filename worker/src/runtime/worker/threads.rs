@@ -28,7 +28,7 @@ use crate::durability::snapshot::StateLayout;
 use crate::durability::uploader::{Done, GivenUp, Uploader, Work};
 use crate::durability::{Calls, ObjectWriterId};
 use crate::metrics::{self, JobMetrics};
-use crate::pipeline::sink::{FilePublisher, claim_folder};
+use crate::pipeline::sink::{FilePublisher, Life, claim_folder};
 use crate::pipeline::transform::Payload;
 
 /// For how long a part of an epoch is tried to be stored before the epoch is abandoned; its data comes with the next.
@@ -124,7 +124,7 @@ impl Threads {
         };
         let slots = wiring::slots(setup, &start.checkpoint, &starts, inputs, ends)?;
         self.start_uploader(setup, id, layout.clone(), &channels)?;
-        self.start_publisher(setup, &channels)?;
+        self.start_publisher(setup, (generation, start), &channels)?;
         for (slot, handle) in slots {
             self.start_slot(slot, channels.events.clone())?;
             self.slots.push(handle);
@@ -211,13 +211,27 @@ impl Threads {
         })
     }
 
-    fn start_publisher(&mut self, setup: &WorkerSetup, channels: &Channels) -> Result<(), RunError> {
+    fn start_publisher(
+        &mut self,
+        setup: &WorkerSetup,
+        (generation, start): (Generation, &Start),
+        channels: &Channels,
+    ) -> Result<(), RunError> {
+        let slots = setup.plan.parallelism;
+        let life = Life {
+            job: setup.plan.job.clone(),
+            lineage: start.lineage.to_string(),
+            slots: slots.max(start.checkpoint.parallelism),
+            newest: start.last_epoch.0,
+        };
         let publisher = Publisher {
             store: setup.store.clone().with_patience(Patience::Endless),
             files: FilePublisher::new(folders(&setup.plan), Uuid::new_v4().simple().to_string()),
+            topics: wiring::kafka_publisher(&setup.plan, life).map(tokio::sync::Mutex::new),
+            generation,
         };
         let (budget, metrics) = (Arc::clone(&channels.budget), Arc::clone(&setup.metrics));
-        let publisher = PublishThread { publisher, budget, metrics, calls: self.calls.clone() };
+        let publisher = PublishThread { publisher, budget, metrics, calls: self.calls.clone(), slots };
         let (epochs, events) = (channels.publish.1.clone(), channels.events.clone());
         self.launch("publisher", channels.events.clone(), move || {
             publisher.run(&epochs, |published| tell(&events, Event::Published(published)));

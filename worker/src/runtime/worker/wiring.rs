@@ -140,7 +140,7 @@ impl Build<'_> {
             inputs: self.exchange.inputs(id),
             tumbling: spec.tumbling,
             outlets: self.outlets(start.slot, outbox)?,
-            bad_records: self.bad_records(outbox)?,
+            bad_records: self.bad_records(outbox),
             commands,
             events: self.ends.events.clone(),
             work: self.ends.work.clone(),
@@ -210,27 +210,32 @@ impl Build<'_> {
     fn outlets(&self, slot: u32, outbox: &OutboxSender) -> Result<Outlets, RunError> {
         let plan = &*self.setup.plan;
         let to_outbox = || Box::new(SlotOutbox(outbox.clone()));
-        let results = sink::open_results(&plan.sink, &plan.result, slot, to_outbox())?;
+        let format = &plan.sink.format;
+        let rows = |target, schema, keys| {
+            let topic = topics(plan).remove(&target);
+            sink::Rows { target, topic, schema, keys, format }
+        };
+        let results = rows(sink::Target::Results, &plan.result, plan.key.len());
+        let results = sink::open_results(&plan.sink, results, slot, to_outbox())?;
         let late: Option<Box<dyn Sink>> = match &plan.window.late {
             LatePlan::Drop => None,
-            LatePlan::Files { .. } => {
-                Some(Box::new(sink::open_late(&plan.sink.format, &plan.source.schema, to_outbox())?))
+            LatePlan::Files { .. } | LatePlan::Kafka { .. } => {
+                Some(sink::open(rows(sink::Target::Late, &plan.source.schema, 0), to_outbox())?)
             }
-            LatePlan::Kafka { .. } => return Err(sink::SinkError::NotYet.into()),
         };
         Ok(Outlets::new(results, late, outbox.clone()))
     }
 
-    fn bad_records(&self, outbox: &OutboxSender) -> Result<BadRecordHandler, RunError> {
-        Ok(match &self.setup.plan.source.bad_records {
+    fn bad_records(&self, outbox: &OutboxSender) -> BadRecordHandler {
+        match &self.setup.plan.source.bad_records {
             BadRecordsPlan::Fail => BadRecordHandler::Fail,
             BadRecordsPlan::Skip => BadRecordHandler::Skip,
-            BadRecordsPlan::DeadLetter { .. } => {
-                let sink = sink::open_dead_letters(Box::new(SlotOutbox(outbox.clone())));
-                BadRecordHandler::DeadLetter(Box::new(sink))
+            BadRecordsPlan::DeadLetter { .. } | BadRecordsPlan::DeadLetterTopic { .. } => {
+                let topic = topics(&self.setup.plan).remove(&sink::Target::DeadLetters);
+                let outbox = Box::new(SlotOutbox(outbox.clone()));
+                BadRecordHandler::DeadLetter(sink::open_dead_letters(topic, outbox))
             }
-            BadRecordsPlan::DeadLetterTopic { .. } => return Err(sink::SinkError::NotYet.into()),
-        })
+        }
     }
 }
 
@@ -251,4 +256,31 @@ pub(in crate::runtime) fn folders(plan: &Plan) -> BTreeMap<sink::Target, sink::F
         add(sink::Target::DeadLetters, folder, sink::extension(&streamjob_plan::FormatPlan::Json));
     }
     folders
+}
+
+/// The topics that output goes to.
+pub(in crate::runtime) fn topics(plan: &Plan) -> BTreeMap<sink::Target, sink::Topic> {
+    let mut topics = BTreeMap::new();
+    let Some(output) = &plan.kafka_output else { return topics };
+    let record_bytes_max = sink::record_bytes_max(&output.cluster);
+    let mut add = |target, name: &str| {
+        topics.insert(target, sink::Topic { name: name.to_owned(), record_bytes_max });
+    };
+    if let streamjob_plan::SinkKind::Kafka { topic } = &plan.sink.kind {
+        add(sink::Target::Results, topic);
+    }
+    if let LatePlan::Kafka { topic } = &plan.window.late {
+        add(sink::Target::Late, topic);
+    }
+    if let BadRecordsPlan::DeadLetterTopic { topic } = &plan.source.bad_records {
+        add(sink::Target::DeadLetters, topic);
+    }
+    topics
+}
+
+/// Publishes what goes to topics; `None`: nothing does.
+pub(in crate::runtime) fn kafka_publisher(plan: &Plan, life: sink::Life) -> Option<sink::KafkaPublisher> {
+    let output = plan.kafka_output.clone()?;
+    let topics = topics(plan).into_iter().map(|(target, topic)| (target, topic.name)).collect();
+    Some(sink::KafkaPublisher::new(output, topics, life))
 }

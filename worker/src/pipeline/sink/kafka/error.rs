@@ -1,0 +1,111 @@
+//! What goes wrong when records leave for a topic.
+//!
+//! Owns: the remedy for each cause, and whether it may pass.
+//! Never: shows a secret.
+
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use streamjob_checkpoint::retry::Passing;
+use thiserror::Error;
+
+/// Why records could not be published. None of the epoch is visible to readers of committed records.
+#[derive(Debug, Error)]
+pub enum KafkaSinkError {
+    /// A call of the cluster.
+    #[error("cannot {action}: {cause}")]
+    Call {
+        /// What was tried, in words.
+        action: String,
+        /// What librdkafka says.
+        cause: KafkaError,
+    },
+    /// No broker answers.
+    #[error("no broker of `{servers}` has answered; check `cluster.bootstrapServers` and that brokers run")]
+    Unreachable {
+        /// As the manifest has them.
+        servers: String,
+    },
+    /// A topic that is not there.
+    #[error("the topic `{topic}`, which the manifest writes to, is not there; create it and run again")]
+    NoTopic {
+        /// Which.
+        topic: String,
+    },
+    /// The topic of progress cannot be relied on.
+    #[error("the topic `{topic}` {what}; {remedy}")]
+    ProgressTopic {
+        /// Its name.
+        topic: &'static str,
+        /// What is wrong with it.
+        what: String,
+        /// What to do.
+        remedy: &'static str,
+    },
+    /// Someone else's transaction stays open and hides what is behind it.
+    #[error(
+        "what this job has published cannot be known yet: a transaction of another producer is open in \
+         `{topic}` below offset {high}; waiting for it to end"
+    )]
+    ProgressUnknown {
+        /// The topic of progress.
+        topic: &'static str,
+        /// Its end.
+        high: i64,
+    },
+    /// A progress record that another build wrote.
+    #[error(
+        "`{topic}` holds `{value}` at offset {offset}, which this build does not understand; run the newer build"
+    )]
+    ProgressTooNew {
+        /// The topic of progress.
+        topic: &'static str,
+        /// Where.
+        offset: i64,
+        /// What stands there.
+        value: String,
+    },
+    /// The state has been replaced by an older one.
+    #[error(
+        "epoch {published} of slot {slot} is published, but the newest record of the state's log is of epoch {newest}: \
+         the state is older than its output, and going on would publish again; put the missing records back, or begin \
+         anew with `streamjob run --fresh --discard-state`"
+    )]
+    OlderThanOutput {
+        /// Which slot.
+        slot: u32,
+        /// What it has published.
+        published: u64,
+        /// What the state knows of.
+        newest: u64,
+    },
+}
+
+impl KafkaSinkError {
+    /// A call that failed.
+    pub(super) fn call(action: impl Into<String>) -> impl FnOnce(KafkaError) -> Self {
+        let action = action.into();
+        move |cause| Self::Call { action, cause }
+    }
+}
+
+impl Passing for KafkaSinkError {
+    fn may_pass(&self) -> bool {
+        match self {
+            // What the broker refuses for its content it will refuse again. All else is brokers, rights, time.
+            Self::Call { cause, .. } => !matches!(
+                cause.rdkafka_error_code(),
+                Some(
+                    RDKafkaErrorCode::MessageSizeTooLarge
+                        | RDKafkaErrorCode::InvalidMessageSize
+                        | RDKafkaErrorCode::InvalidRecord
+                        | RDKafkaErrorCode::UnsupportedVersion
+                        | RDKafkaErrorCode::UnsupportedFeature
+                )
+            ),
+            Self::Unreachable { .. } | Self::ProgressUnknown { .. } => true,
+            Self::NoTopic { .. }
+            | Self::ProgressTopic { .. }
+            | Self::ProgressTooNew { .. }
+            | Self::OlderThanOutput { .. } => false,
+        }
+    }
+}

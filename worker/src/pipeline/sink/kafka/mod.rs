@@ -1,0 +1,190 @@
+//! Publishing into topics, exactly once: an epoch's records and a progress record in one transaction for each slot.
+//!
+//! Owns: the producers, which epoch of each slot is published, and what is done when nobody knows whether one is.
+//! Never: decides which generation leads: whoever calls has asked the log before it lets producers be made.
+//!
+//! The protocol: the records of an epoch are durable before the first of them is sent, so a transaction whose outcome is
+//! unknown is not asked about but repeated: a new producer with the same transactional id ends whatever its forerunners
+//! had open, and only then the progress records that are committed tell whether the epoch is published. In the other
+//! order a forerunner could commit behind the look.
+
+mod error;
+mod producer;
+mod progress;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use streamjob_crds::KafkaRole;
+use streamjob_plan::{KafkaClusterPlan, KafkaOutputPlan};
+
+pub(super) use self::error::KafkaSinkError;
+use self::producer::Producer;
+use self::progress::{Known, ProgressTopic};
+use super::{SinkError, Target};
+use crate::kafka::KafkaConfig;
+
+/// How long one call of the cluster may take; calls that take longer are made again.
+const CALL: Duration = Duration::from_secs(5);
+
+/// Whose output a publisher publishes.
+#[derive(Clone, Debug)]
+pub struct Life {
+    /// The job.
+    pub job: String,
+    /// The life of its state.
+    pub lineage: String,
+    /// Slots that have written what may not be published: those of the job, and of its last checkpoint.
+    pub slots: u32,
+    /// The greatest epoch that the lineage has used: nothing beyond it can be published.
+    pub newest: u64,
+}
+
+/// Publishes epochs into topics.
+pub struct KafkaPublisher {
+    plan: KafkaOutputPlan,
+    topics: BTreeMap<Target, String>,
+    life: Life,
+    ready: Option<Ready>,
+}
+
+/// Producers that have fenced their forerunners, and what was published before.
+struct Ready {
+    producers: BTreeMap<u32, Producer>,
+    known: Known,
+}
+
+/// An epoch that is being published. Dropped before its end, nobody sees any of it.
+pub struct KafkaPublication<'a> {
+    publisher: &'a mut KafkaPublisher,
+    epoch: u64,
+    /// Those with an open transaction.
+    slots: BTreeSet<u32>,
+}
+
+/// The id of the cluster that is written to: what stays while brokers and their addresses change.
+pub fn cluster_id(cluster: &KafkaClusterPlan) -> Result<String, SinkError> {
+    let config = KafkaConfig::new(cluster, KafkaRole::Client)?;
+    match crate::kafka::cluster_id(&config, CALL)? {
+        Some(id) => Ok(id),
+        None => Err(KafkaSinkError::Unreachable { servers: cluster.bootstrap_servers.clone() }.into()),
+    }
+}
+
+impl KafkaPublisher {
+    /// A publisher into these topics. It talks to the cluster with [`prepare`](Self::prepare).
+    pub fn new(plan: KafkaOutputPlan, topics: BTreeMap<Target, String>, life: Life) -> Self {
+        Self { plan, topics, life, ready: None }
+    }
+
+    /// Whether records of this target go to a topic.
+    pub fn takes(&self, target: Target) -> bool {
+        self.topics.contains_key(&target)
+    }
+
+    /// Whether the next epoch can be published without looking for what was published before.
+    pub fn is_ready(&self) -> bool {
+        self.ready.is_some()
+    }
+
+    /// Ends what forerunners have open, and finds out what is published. Once more, it changes nothing.
+    ///
+    /// The caller has just read the log, and leads.
+    pub async fn prepare(&mut self) -> Result<(), SinkError> {
+        if self.ready.is_some() {
+            return Ok(());
+        }
+        let config = KafkaConfig::new(&self.plan.cluster, KafkaRole::Producer)?;
+        let topic = ProgressTopic::ensure(&self.plan.cluster).await?;
+        topic.check_targets(self.topics.values())?;
+        let mut producers = BTreeMap::new();
+        for slot in 0..self.life.slots {
+            let id = format!("streamjob.{}.{}.{slot}", self.life.job, self.life.lineage);
+            producers.insert(slot, Producer::start(&config, &id).await?);
+        }
+        let known = topic.read(&self.life.lineage).await?;
+        known.check_not_beyond(self.life.newest)?;
+        self.ready = Some(Ready { producers, known });
+        Ok(())
+    }
+
+    /// Begins to publish an epoch: a transaction for each of these slots that has not published it.
+    pub fn begin(
+        &mut self,
+        epoch: u64,
+        slots: impl IntoIterator<Item = u32>,
+    ) -> Result<KafkaPublication<'_>, SinkError> {
+        self.life.newest = self.life.newest.max(epoch);
+        let ready = self.ready.as_mut().expect("a publisher is prepared before it publishes");
+        let slots: BTreeSet<u32> = slots.into_iter().filter(|&slot| !ready.known.has(slot, epoch)).collect();
+        let mut publication = KafkaPublication { publisher: self, epoch, slots: BTreeSet::new() };
+        for slot in slots {
+            publication.producer(slot).begin()?;
+            publication.slots.insert(slot);
+        }
+        Ok(publication)
+    }
+
+    /// Slots from this one on will publish nothing more: an earlier parallelism had them.
+    pub fn close_from(&mut self, slot: u32) {
+        if let Some(ready) = &mut self.ready {
+            ready.producers.retain(|&of, _| of < slot);
+        }
+        self.life.slots = self.life.slots.min(slot);
+    }
+
+    /// Nobody knows what became of the last transaction: the next epoch begins with finding out.
+    fn forget(&mut self) {
+        self.ready = None;
+    }
+}
+
+impl KafkaPublication<'_> {
+    /// Whether records of this target go to a topic.
+    pub fn take(&self, target: Target) -> bool {
+        self.publisher.takes(target)
+    }
+
+    /// Sends a record, if its slot has not published the epoch before.
+    pub async fn send(
+        &mut self,
+        (target, slot): (Target, u32),
+        key: Option<&[u8]>,
+        value: &[u8],
+    ) -> Result<(), SinkError> {
+        if !self.slots.contains(&slot) {
+            return Ok(());
+        }
+        let topic = self.publisher.topics[&target].clone();
+        Ok(self.producer(slot).send(&topic, key, value).await?)
+    }
+
+    /// Makes all of it visible to readers of committed records.
+    pub async fn commit(mut self) -> Result<(), SinkError> {
+        let epoch = self.epoch;
+        while let Some(slot) = self.slots.first().copied() {
+            let key = progress::key(&self.publisher.life.lineage, slot);
+            let value = progress::value(epoch);
+            let producer = self.producer(slot);
+            producer.send(progress::TOPIC, Some(key.as_bytes()), value.as_bytes()).await?;
+            producer.commit().await?;
+            self.slots.remove(&slot);
+            let ready = self.publisher.ready.as_mut().expect("it was prepared");
+            ready.known.published(slot, epoch);
+        }
+        Ok(())
+    }
+
+    fn producer(&mut self, slot: u32) -> &mut Producer {
+        let ready = self.publisher.ready.as_mut().expect("it was prepared");
+        ready.producers.get_mut(&slot).expect("every slot has a producer")
+    }
+}
+
+impl Drop for KafkaPublication<'_> {
+    fn drop(&mut self) {
+        if !self.slots.is_empty() {
+            self.publisher.forget();
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! The producer of one slot, with the slot's transactional id.
+//!
+//! Owns: its transaction, and whether all that was sent in it has arrived.
+//! Never: is used again after an error: whoever holds it drops it.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::DeliveryResult;
+use rdkafka::producer::{BaseRecord, Producer as _, ProducerContext, ThreadedProducer};
+
+use super::CALL;
+use super::error::KafkaSinkError;
+use crate::kafka::KafkaConfig;
+
+/// What we set, whatever the manifest says.
+const FIXED: &[(&str, &str)] =
+    &[("enable.idempotence", "true"), ("acks", "all"), ("partitioner", "murmur2_random")];
+/// What the manifest may turn.
+const DEFAULTS: &[(&str, &str)] = &[("linger.ms", "5"), ("compression.type", "lz4")];
+/// How long a commit, or the end of a forerunner's transaction, is waited for before the outcome counts as unknown.
+const OUTCOME: Duration = Duration::from_secs(60);
+/// Between two looks at a queue that is full.
+const FULL_PAUSE: Duration = Duration::from_millis(2);
+
+/// One producer.
+pub(super) struct Producer {
+    producer: ThreadedProducer<Deliveries>,
+    failed: Failed,
+    id: String,
+}
+
+/// The first record that did not arrive.
+type Failed = Arc<Mutex<Option<KafkaError>>>;
+
+/// Hears of each record what became of it.
+struct Deliveries {
+    failed: Failed,
+}
+
+impl ClientContext for Deliveries {
+    fn log(&self, _level: RDKafkaLogLevel, facility: &str, message: &str) {
+        tracing::debug!(facility, message, "librdkafka");
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::debug!(%error, reason, "librdkafka");
+    }
+}
+
+impl ProducerContext for Deliveries {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+        if let Err((error, _)) = result {
+            let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+            failed.get_or_insert_with(|| error.clone());
+        }
+    }
+}
+
+impl Producer {
+    /// Makes the producer of this transactional id and ends what its forerunners have open: none of them can commit
+    /// any more when it returns.
+    pub(super) async fn start(config: &KafkaConfig, id: &str) -> Result<Self, super::SinkError> {
+        let mut config = config.clone();
+        config.set_defaults(DEFAULTS);
+        config.set_all(FIXED);
+        config.set("transactional.id", id);
+        let failed = Failed::default();
+        let producer: ThreadedProducer<Deliveries> =
+            config.create(Deliveries { failed: Arc::clone(&failed) })?;
+        let producer = Self { producer, failed, id: id.to_owned() };
+        producer.until_known("begin as", |producer| producer.init_transactions(CALL)).await?;
+        Ok(producer)
+    }
+
+    pub(super) fn begin(&mut self) -> Result<(), KafkaSinkError> {
+        self.producer.begin_transaction().map_err(self.failed_to("begin a transaction as"))
+    }
+
+    /// Sends a record in the open transaction.
+    pub(super) async fn send(
+        &mut self,
+        topic: &str,
+        key: Option<&[u8]>,
+        value: &[u8],
+    ) -> Result<(), KafkaSinkError> {
+        let mut record = BaseRecord::<[u8], [u8]>::to(topic).payload(value);
+        record.key = key;
+        loop {
+            match self.producer.send(record) {
+                Ok(()) => return Ok(()),
+                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back)) => {
+                    record = back;
+                    tokio::time::sleep(FULL_PAUSE).await;
+                }
+                Err((error, _)) => return Err(self.failed_to("send a record as")(error)),
+            }
+        }
+    }
+
+    /// Commits the open transaction. After an error nobody knows whether it is committed.
+    pub(super) async fn commit(&mut self) -> Result<(), KafkaSinkError> {
+        let committed = self.until_known("commit as", |producer| producer.commit_transaction(CALL)).await;
+        let failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match (committed, failed) {
+            // Why a record did not arrive says more than that the commit failed for it.
+            (Err(_), Some(cause)) => Err(self.failed_to("send a record as")(cause)),
+            (committed, _) => committed,
+        }
+    }
+
+    /// Makes a call that may be made again to go on with it, for as long as there is no other answer.
+    async fn until_known(
+        &self,
+        action: &str,
+        call: impl Fn(&ThreadedProducer<Deliveries>) -> Result<(), KafkaError>,
+    ) -> Result<(), KafkaSinkError> {
+        let began = Instant::now();
+        loop {
+            match call(&self.producer) {
+                Ok(()) => return Ok(()),
+                Err(KafkaError::Transaction(error)) if error.is_retriable() && began.elapsed() < OUTCOME => {}
+                Err(error) => return Err(self.failed_to(action)(error)),
+            }
+            // Whoever waits for us may have gone.
+            tokio::task::yield_now().await;
+        }
+    }
+
+    fn failed_to(&self, action: &str) -> impl FnOnce(KafkaError) -> KafkaSinkError + use<> {
+        KafkaSinkError::call(format!("{action} `{}`", self.id))
+    }
+}

@@ -1,0 +1,249 @@
+//! The compacted topic that says which epoch of which slot is published.
+//!
+//! Owns: its settings, its records, and reading it up to an end behind which nothing of ours can be.
+//! Never: guesses: an open transaction of someone else may hide our record, so it is waited for.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer, DefaultConsumerContext};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{BorrowedMessage, Message};
+use rdkafka::{Offset, TopicPartitionList};
+use serde::{Deserialize, Serialize};
+use streamjob_crds::{KafkaRole, PROGRESS_TOPIC};
+use streamjob_plan::KafkaClusterPlan;
+
+use super::error::KafkaSinkError;
+use super::{CALL, SinkError};
+use crate::kafka::KafkaConfig;
+
+/// Its name.
+pub(super) const TOPIC: &str = PROGRESS_TOPIC;
+/// One, so that all of a job's records have one order and one end.
+const PARTITION: i32 = 0;
+/// Compaction keeps the newest record of each key; short segments let it begin soon.
+const SETTINGS: &[(&str, &str)] =
+    &[("cleanup.policy", "compact"), ("segment.bytes", "16777216"), ("segment.ms", "600000")];
+/// How long someone else's open transaction is waited for before people are told.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Between two looks at it.
+const LOOK: Duration = Duration::from_millis(100);
+/// The version of a record's value.
+const VERSION: u32 = 1;
+
+/// The topic, which is there and is as it must be.
+pub(super) struct ProgressTopic {
+    /// Sees all records.
+    any: BaseConsumer,
+    /// Sees committed ones.
+    committed: BaseConsumer,
+}
+
+/// What is published of a lineage: slot to newest epoch.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(super) struct Known(BTreeMap<u32, u64>);
+
+#[derive(Debug, Deserialize, Eq, PartialEq, Serialize)]
+struct Value {
+    version: u32,
+    epoch: u64,
+}
+
+/// The key of a slot's records.
+pub(super) fn key(lineage: &str, slot: u32) -> String {
+    format!("{lineage}/{slot}")
+}
+
+/// The value that says that an epoch is published.
+pub(super) fn value(epoch: u64) -> String {
+    serde_json::to_string(&Value { version: VERSION, epoch }).expect("two numbers can be written")
+}
+
+impl Known {
+    /// Whether a slot has published this epoch.
+    pub(super) fn has(&self, slot: u32, epoch: u64) -> bool {
+        self.0.get(&slot).is_some_and(|&published| published >= epoch)
+    }
+
+    /// It has now.
+    pub(super) fn published(&mut self, slot: u32, epoch: u64) {
+        self.0.insert(slot, epoch);
+    }
+
+    /// Nothing is published that the state does not know of.
+    pub(super) fn check_not_beyond(&self, newest: u64) -> Result<(), KafkaSinkError> {
+        match self.0.iter().find(|(_, published)| **published > newest) {
+            Some((&slot, &published)) => Err(KafkaSinkError::OlderThanOutput { slot, published, newest }),
+            None => Ok(()),
+        }
+    }
+
+    fn read(&mut self, lineage: &str, message: &BorrowedMessage<'_>) -> Result<(), KafkaSinkError> {
+        let slot = || -> Option<u32> {
+            let key = std::str::from_utf8(message.key()?).ok()?;
+            let (of, slot) = key.split_once('/')?;
+            if of == lineage { slot.parse().ok() } else { None }
+        };
+        let (Some(slot), Some(payload)) = (slot(), message.payload()) else { return Ok(()) };
+        let value = serde_json::from_slice::<Value>(payload).ok().filter(|value| value.version == VERSION);
+        let Some(value) = value else {
+            let (offset, value) = (message.offset(), String::from_utf8_lossy(payload).into_owned());
+            return Err(KafkaSinkError::ProgressTooNew { topic: TOPIC, offset, value });
+        };
+        self.published(slot, value.epoch);
+        Ok(())
+    }
+}
+
+impl ProgressTopic {
+    /// Makes the topic, if it is not there, and checks it.
+    pub(super) async fn ensure(cluster: &KafkaClusterPlan) -> Result<Self, SinkError> {
+        let config = KafkaConfig::new(cluster, KafkaRole::Client)?;
+        let admin: AdminClient<DefaultClientContext> = config.create(DefaultClientContext)?;
+        create(&admin).await?;
+        check_settings(&admin).await?;
+        let consumer = |isolation: &str| -> Result<BaseConsumer, SinkError> {
+            let mut config = config.clone();
+            config.set_all(&[
+                ("group.id", "streamjob-progress"),
+                ("enable.auto.commit", "false"),
+                ("enable.partition.eof", "true"),
+                ("auto.offset.reset", "error"),
+                ("check.crcs", "true"),
+                ("isolation.level", isolation),
+            ]);
+            Ok(config.create(DefaultConsumerContext)?)
+        };
+        let topic = Self { any: consumer("read_uncommitted")?, committed: consumer("read_committed")? };
+        let metadata = topic.any.fetch_metadata(Some(TOPIC), CALL).map_err(looking)?;
+        let partitions = metadata.topics().first().map_or(0, |topic| topic.partitions().len());
+        if partitions > 1 {
+            let what = format!("has {partitions} partitions and must have one");
+            let remedy = "delete it while no job runs, it is made again";
+            return Err(KafkaSinkError::ProgressTopic { topic: TOPIC, what, remedy }.into());
+        }
+        Ok(topic)
+    }
+
+    /// The topics that are written to are there.
+    pub(super) fn check_targets<'a>(
+        &self,
+        topics: impl Iterator<Item = &'a String>,
+    ) -> Result<(), KafkaSinkError> {
+        for topic in topics {
+            let asked = KafkaSinkError::call(format!("look for the topic `{topic}`"));
+            let metadata = self.any.fetch_metadata(Some(topic), CALL).map_err(asked)?;
+            let there = metadata.topics().iter().any(|found| {
+                found.name() == topic && found.error().is_none() && !found.partitions().is_empty()
+            });
+            if !there {
+                return Err(KafkaSinkError::NoTopic { topic: topic.clone() });
+            }
+        }
+        Ok(())
+    }
+
+    /// What is published of a lineage. To be read after forerunners' transactions were ended: what they have committed
+    /// is below the end that is seen first, and all below it is read.
+    pub(super) async fn read(&self, lineage: &str) -> Result<Known, KafkaSinkError> {
+        let (_, high) = self.any.fetch_watermarks(TOPIC, PARTITION, CALL).map_err(looking)?;
+        let began = Instant::now();
+        while self.committed.fetch_watermarks(TOPIC, PARTITION, CALL).map_err(looking)?.1 < high {
+            if began.elapsed() >= PATIENCE {
+                return Err(KafkaSinkError::ProgressUnknown { topic: TOPIC, high });
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+        let mut partition = TopicPartitionList::new();
+        partition.add_partition_offset(TOPIC, PARTITION, Offset::Beginning).map_err(looking)?;
+        self.committed.assign(&partition).map_err(looking)?;
+        let mut known = Known::default();
+        let began = Instant::now();
+        loop {
+            match self.committed.poll(LOOK) {
+                Some(Ok(message)) => known.read(lineage, &message)?,
+                Some(Err(KafkaError::PartitionEOF(_))) => break,
+                Some(Err(error)) => return Err(looking(error)),
+                None if began.elapsed() >= PATIENCE => {
+                    return Err(looking(KafkaError::MessageConsumption(RDKafkaErrorCode::OperationTimedOut)));
+                }
+                None => tokio::task::yield_now().await,
+            }
+        }
+        self.committed.unassign().map_err(looking)?;
+        Ok(known)
+    }
+}
+
+async fn create(admin: &AdminClient<DefaultClientContext>) -> Result<(), KafkaSinkError> {
+    let new =
+        SETTINGS.iter().fold(NewTopic::new(TOPIC, 1, TopicReplication::Fixed(-1)), |topic, (name, value)| {
+            topic.set(name, value)
+        });
+    let options = AdminOptions::new().request_timeout(Some(CALL));
+    let created = admin.create_topics([&new], &options).await.map_err(making)?;
+    match created.into_iter().next() {
+        None | Some(Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists))) => Ok(()),
+        Some(Err((_, code))) => Err(making(KafkaError::AdminOp(code))),
+    }
+}
+
+async fn check_settings(admin: &AdminClient<DefaultClientContext>) -> Result<(), KafkaSinkError> {
+    let options = AdminOptions::new().request_timeout(Some(CALL));
+    let described =
+        admin.describe_configs([&ResourceSpecifier::Topic(TOPIC)], &options).await.map_err(looking)?;
+    let Some(Ok(settings)) = described.into_iter().next() else {
+        return Err(looking(KafkaError::AdminOp(RDKafkaErrorCode::UnknownTopicOrPartition)));
+    };
+    let policy = settings.get("cleanup.policy").and_then(|entry| entry.value.clone()).unwrap_or_default();
+    if policy != "compact" {
+        let what = format!(
+            "has cleanup.policy `{policy}` and must have `compact`: what is published would be forgotten"
+        );
+        let remedy =
+            "set it with kafka-configs --alter --entity-type topics --add-config cleanup.policy=compact";
+        return Err(KafkaSinkError::ProgressTopic { topic: TOPIC, what, remedy });
+    }
+    Ok(())
+}
+
+fn looking(cause: KafkaError) -> KafkaSinkError {
+    KafkaSinkError::call(format!("read the topic `{TOPIC}`"))(cause)
+}
+
+fn making(cause: KafkaError) -> KafkaSinkError {
+    KafkaSinkError::call(format!("create the topic `{TOPIC}`"))(cause)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slot_has_published_an_epoch_if_it_has_published_that_or_a_later_one() {
+        let mut known = Known::default();
+        known.published(1, 7);
+
+        let asked = [(1, 6), (1, 7), (1, 8), (0, 1)].map(|(slot, epoch)| known.has(slot, epoch));
+
+        assert_eq!(asked, [true, true, false, false]);
+    }
+
+    #[test]
+    fn output_beyond_the_newest_epoch_means_that_the_state_is_older() {
+        let mut known = Known::default();
+        known.published(3, 7);
+
+        assert!(known.check_not_beyond(7).is_ok());
+        let error = known.check_not_beyond(6).expect_err("it is beyond").to_string();
+        assert!(error.starts_with("epoch 7 of slot 3 is published, but the newest record"), "{error}");
+    }
+
+    #[test]
+    fn the_bytes_of_a_progress_record_are_a_promise() {
+        assert_eq!((key("00ff", 12).as_str(), value(7).as_str()), ("00ff/12", r#"{"version":1,"epoch":7}"#));
+    }
+}
