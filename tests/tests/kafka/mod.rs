@@ -5,6 +5,7 @@
 
 mod records;
 mod refusals;
+mod sink;
 mod source;
 
 use std::collections::BTreeMap;

@@ -7,8 +7,9 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
-use rdkafka::client::DefaultClientContext;
-use rdkafka::consumer::{BaseConsumer, Consumer, DefaultConsumerContext};
+use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::{Offset, TopicPartitionList};
@@ -37,14 +38,29 @@ const VERSION: u32 = 1;
 /// The topic, which is there and is as it must be.
 pub(super) struct ProgressTopic {
     /// Sees all records.
-    any: BaseConsumer,
+    any: BaseConsumer<Quiet>,
     /// Sees committed ones.
-    committed: BaseConsumer,
+    committed: BaseConsumer<Quiet>,
 }
 
 /// What is published of a lineage: slot to newest epoch.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(super) struct Known(BTreeMap<u32, u64>);
+
+/// Clients that only answer: what fails is an error of the call.
+struct Quiet;
+
+impl ClientContext for Quiet {
+    fn log(&self, _level: RDKafkaLogLevel, facility: &str, message: &str) {
+        tracing::debug!(facility, message, "librdkafka");
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::debug!(%error, reason, "librdkafka");
+    }
+}
+
+impl ConsumerContext for Quiet {}
 
 #[derive(Debug, Deserialize, Eq, PartialEq, Serialize)]
 struct Value {
@@ -102,10 +118,10 @@ impl ProgressTopic {
     /// Makes the topic, if it is not there, and checks it.
     pub(super) async fn ensure(cluster: &KafkaClusterPlan) -> Result<Self, SinkError> {
         let config = KafkaConfig::new(cluster, KafkaRole::Client)?;
-        let admin: AdminClient<DefaultClientContext> = config.create(DefaultClientContext)?;
+        let admin: AdminClient<Quiet> = config.create(Quiet)?;
         create(&admin).await?;
         check_settings(&admin).await?;
-        let consumer = |isolation: &str| -> Result<BaseConsumer, SinkError> {
+        let consumer = |isolation: &str| -> Result<BaseConsumer<Quiet>, SinkError> {
             let mut config = config.clone();
             config.set_all(&[
                 ("group.id", "streamjob-progress"),
@@ -115,7 +131,7 @@ impl ProgressTopic {
                 ("check.crcs", "true"),
                 ("isolation.level", isolation),
             ]);
-            Ok(config.create(DefaultConsumerContext)?)
+            Ok(config.create(Quiet)?)
         };
         let topic = Self { any: consumer("read_uncommitted")?, committed: consumer("read_committed")? };
         let metadata = topic.any.fetch_metadata(Some(TOPIC), CALL).map_err(looking)?;
@@ -178,7 +194,7 @@ impl ProgressTopic {
     }
 }
 
-async fn create(admin: &AdminClient<DefaultClientContext>) -> Result<(), KafkaSinkError> {
+async fn create(admin: &AdminClient<Quiet>) -> Result<(), KafkaSinkError> {
     let new =
         SETTINGS.iter().fold(NewTopic::new(TOPIC, 1, TopicReplication::Fixed(-1)), |topic, (name, value)| {
             topic.set(name, value)
@@ -191,7 +207,7 @@ async fn create(admin: &AdminClient<DefaultClientContext>) -> Result<(), KafkaSi
     }
 }
 
-async fn check_settings(admin: &AdminClient<DefaultClientContext>) -> Result<(), KafkaSinkError> {
+async fn check_settings(admin: &AdminClient<Quiet>) -> Result<(), KafkaSinkError> {
     let options = AdminOptions::new().request_timeout(Some(CALL));
     let described =
         admin.describe_configs([&ResourceSpecifier::Topic(TOPIC)], &options).await.map_err(looking)?;
