@@ -16,7 +16,7 @@ const ROWS: u64 = 60_000;
 const WAIT_MAX: Duration = Duration::from_secs(120);
 
 /// 10 windows of 6 s of event time, in some 3 s.
-fn manifest(cluster: &Cluster, topic: &str, parallelism: u32) -> String {
+fn manifest(cluster: &Cluster, topic: &str, delivery: &str) -> String {
     let servers = cluster.bootstrap();
     format!(
         r#"
@@ -24,7 +24,7 @@ apiVersion: streamjob.dev/v1alpha1
 kind: StreamJob
 metadata: {{name: {topic}}}
 spec:
-  parallelism: {parallelism}
+  parallelism: 2
   state: {{checkpoint: {{interval: 100ms}}}}
   pipeline:
     source:
@@ -40,15 +40,15 @@ spec:
     keyBy: [key]
     window: {{tumbling: {{size: 600ms}}}}
     aggregates: [{{name: rows, function: Count}}]
-    sink: {{kafka: {{cluster: {{bootstrapServers: "{servers}"}}, topic: {topic}}}, format: {{json: {{}}}}}}
+    sink: {{kafka: {{cluster: {{bootstrapServers: "{servers}"}}, topic: {topic}, delivery: {delivery}}}, format: {{json: {{}}}}}}
 "#
     )
 }
 
 /// A topic with three partitions and a job that writes to it.
-fn job(cluster: &Cluster, topic: &str, parallelism: u32) -> Result<JobFolder> {
+fn job(cluster: &Cluster, topic: &str, delivery: &str) -> Result<JobFolder> {
     cluster.create_topic(topic, 3, &[])?;
-    JobFolder::new(&manifest(cluster, topic, parallelism))
+    JobFolder::new(&manifest(cluster, topic, delivery))
 }
 
 fn wait(child: &mut Child, at_most: Duration) -> Result<Option<ExitStatus>> {
@@ -62,10 +62,28 @@ fn wait(child: &mut Child, at_most: Duration) -> Result<Option<ExitStatus>> {
     Ok(None)
 }
 
-/// The committed results: each key of each window once, and all rows in them.
-fn assert_every_row_once(cluster: &Cluster, topic: &str) -> Result<()> {
-    let (mut sum, mut partition_of) = (0, BTreeMap::new());
-    let mut seen = BTreeMap::new();
+/// Starts the job and kills it at random instants, so many times at most, until it ends. How often it was killed.
+fn run_and_kill(job: &JobFolder, seed: u64, most: u32) -> Result<u32> {
+    let mut random = fastrand::Rng::with_seed(seed);
+    let mut kills = 0;
+    loop {
+        let mut child = job.start(&[])?;
+        let life = if kills < most { Duration::from_millis(random.u64(100..900)) } else { WAIT_MAX };
+        match wait(&mut child, life)? {
+            Some(status) => {
+                ensure!(status.success(), "{status}");
+                return Ok(kills);
+            }
+            None => child.kill()?,
+        }
+        child.wait()?;
+        kills += 1;
+    }
+}
+
+/// The committed results, window and key to rows, and how many came more than once. Each is as it was the first time.
+fn results(cluster: &Cluster, topic: &str) -> Result<(BTreeMap<(String, String), u64>, u64)> {
+    let (mut results, mut partition_of, mut again) = (BTreeMap::new(), BTreeMap::new(), 0);
     for read in cluster.consume(topic)? {
         let value = read.record.payload.context("a result has a payload")?;
         let value: Value = serde_json::from_slice(&value)?;
@@ -73,34 +91,53 @@ fn assert_every_row_once(cluster: &Cluster, topic: &str) -> Result<()> {
         ensure!(read.record.key.as_deref() == Some(key.as_bytes()), "the record's key is {key}");
         let of_key = partition_of.entry(key.clone()).or_insert(read.partition);
         ensure!(*of_key == read.partition, "{key} is in one partition");
-        let window = value["window_start"].to_string();
-        ensure!(seen.insert((window, key), read.offset).is_none(), "twice: {value}");
-        sum += value["rows"].as_u64().context("a count")?;
+        let rows = value["rows"].as_u64().context("a count")?;
+        if let Some(before) = results.insert((value["window_start"].to_string(), key), rows) {
+            ensure!(before == rows, "{before} rows, and then: {value}");
+            again += 1;
+        }
     }
-    ensure!(sum == ROWS, "{sum} rows of {ROWS}");
-    Ok(())
+    Ok((results, again))
 }
 
 #[test]
 fn results_of_a_job_that_is_killed_again_and_again_are_in_the_topic_once() -> Result<()> {
-    let cluster = kafka::shared();
-    let topic = "killed-again-and-again";
-    let job = job(cluster, topic, 2)?;
-    let mut random = fastrand::Rng::with_seed(3);
-    let mut kills = 0;
+    let (cluster, topic) = (kafka::shared(), "killed-once");
+    let job = job(cluster, topic, "ExactlyOnce")?;
 
-    let ended = loop {
-        let mut child = job.start(&[])?;
-        let life = if kills < 12 { Duration::from_millis(random.u64(100..900)) } else { WAIT_MAX };
-        match wait(&mut child, life)? {
-            Some(status) => break status,
-            None => child.kill()?,
-        }
-        child.wait()?;
-        kills += 1;
-    };
+    let kills = run_and_kill(&job, 3, 12)?;
 
-    assert!(ended.success(), "{ended}");
+    let (results, again) = results(cluster, topic)?;
     assert!(kills >= 5, "only {kills} kills before the end");
-    assert_every_row_once(cluster, topic)
+    assert_eq!((results.values().sum::<u64>(), again), (ROWS, 0));
+    Ok(())
+}
+
+#[test]
+fn results_that_are_sent_when_they_are_made_are_there_at_least_once() -> Result<()> {
+    let (cluster, topic) = (kafka::shared(), "killed-at-least-once");
+    let job = job(cluster, topic, "AtLeastOnce")?;
+
+    let kills = run_and_kill(&job, 5, 12)?;
+
+    let (results, _again) = results(cluster, topic)?;
+    assert!(kills >= 5, "only {kills} kills before the end");
+    assert_eq!(results.values().sum::<u64>(), ROWS);
+    Ok(())
+}
+
+#[test]
+fn a_topic_that_is_not_there_is_named_with_what_to_do() -> Result<()> {
+    let cluster = kafka::shared();
+    let job = JobFolder::new(&manifest(cluster, "nobody-made-it", "ExactlyOnce"))?;
+
+    let ended = job.run(&[])?;
+
+    let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+    assert_eq!(ended.status.code(), Some(1), "{said}");
+    assert!(
+        said.contains("the topic `nobody-made-it`, which the manifest writes to, is not there; create it"),
+        "{said}"
+    );
+    Ok(())
 }

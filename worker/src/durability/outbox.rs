@@ -90,6 +90,18 @@ impl OutboxSender {
     }
 }
 
+/// Output that is sent at once instead of being kept. Called on the thread of the outbox.
+pub trait Direct: Send {
+    /// Whether output for this target is sent at once.
+    fn takes(&self, target: &str) -> bool;
+
+    /// Sends it. An error, in words, ends the attempt.
+    fn send(&mut self, target: &str, output: &Output) -> Result<(), String>;
+
+    /// Returns when all that was sent has arrived.
+    fn flush(&mut self) -> Result<(), String>;
+}
+
 /// What came of an epoch's outbox.
 pub enum Sealed {
     /// It is in the store: objects in the order in which their rows were written.
@@ -117,6 +129,8 @@ pub struct OutboxThread {
     store: StateStore,
     id: ObjectWriterId,
     calls: Calls,
+    direct: Option<Box<dyn Direct>>,
+    budget: Arc<OutboxBudget>,
 }
 
 /// Output that no report has named, in its order.
@@ -158,21 +172,40 @@ pub fn outbox(
         store,
         id,
         calls,
+        direct: None,
+        budget: Arc::clone(budget),
     };
     (thread, senders.collect())
 }
 
 impl OutboxThread {
+    /// The same with some output that is sent at once.
+    pub fn with_direct(self, direct: Option<Box<dyn Direct>>) -> Self {
+        Self { direct, ..self }
+    }
+
     /// Runs until all senders are gone; `say` gets what came of each epoch.
     pub fn run(mut self, mut say: impl FnMut(Epoch, Sealed)) {
         while let Ok(item) = self.items.recv() {
             let done = match item {
-                Item::Output { slot, target, output } => self.write(slot, target, output),
+                Item::Output { slot, target, output } => match &mut self.direct {
+                    Some(direct) if direct.takes(target) => {
+                        if let Err(cause) = direct.send(target, &output) {
+                            return say(self.epoch, Sealed::Broken { cause });
+                        }
+                        self.budget.release(output.bytes());
+                        continue;
+                    }
+                    Some(_) | None => self.write(slot, target, output),
+                },
                 Item::Barrier { slot, epoch } => {
                     self.epoch = epoch;
                     self.passed[slot as usize] = true;
                     if !self.passed.iter().all(|&passed| passed) {
                         continue;
+                    }
+                    if let Some(Err(cause)) = self.direct.as_mut().map(|direct| direct.flush()) {
+                        return say(self.epoch, Sealed::Broken { cause });
                     }
                     self.seal().map(|sealed| say(epoch, sealed))
                 }

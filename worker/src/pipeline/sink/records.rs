@@ -22,6 +22,8 @@ pub struct Topic {
     pub name: String,
     /// Key and value of a record together are at most this long.
     pub record_bytes_max: usize,
+    /// Records are handed on when they are made: they wait for no checkpoint.
+    pub at_once: bool,
 }
 
 /// How long key and value of a record for this cluster may be together: what a producer is told, less what a record has
@@ -53,7 +55,11 @@ impl RecordsSink {
         Self { target, topic, encoder, outbox, keys, values }
     }
 
+    /// Hands on what is gathered, if there is anything.
     fn hand_on(&mut self) {
+        if self.values.offsets_slice().len() <= 1 {
+            return;
+        }
         let records = Records { keys: self.keys.finish(), values: self.values.finish() };
         self.outbox.push(Chunk { target: self.target, output: Output::Records(records) });
     }
@@ -65,7 +71,8 @@ impl RecordsSink {
 
 impl Sink for RecordsSink {
     fn write(&mut self, rows: &RecordBatch) -> Result<(), SinkError> {
-        let Topic { name, record_bytes_max } = &self.topic;
+        let Topic { name, record_bytes_max, at_once } = &self.topic;
+        let at_once = *at_once;
         self.encoder.encode(rows, (&mut self.keys, &mut self.values), |size, key| {
             let bytes = size.key + size.value;
             if bytes <= *record_bytes_max {
@@ -79,15 +86,13 @@ impl Sink for RecordsSink {
                 bytes_max: *record_bytes_max,
             })
         })?;
-        if self.gathered() >= CHUNK_BYTES {
+        if at_once || self.gathered() >= CHUNK_BYTES {
             self.hand_on();
         }
         Ok(())
     }
 
     fn on_barrier(&mut self) {
-        if !self.values.offsets_slice().is_empty() && self.values.offsets_slice().len() > 1 {
-            self.hand_on();
-        }
+        self.hand_on();
     }
 }

@@ -3,11 +3,16 @@
 //! Owns: the slot's sinks, and its way to the outbox.
 //! Never: knows what kind of sink it is.
 
+use std::collections::BTreeSet;
+
 use arrow::array::RecordBatch;
 use streamjob_checkpoint::ids::Epoch;
+use streamjob_checkpoint::outbox::Output;
+use streamjob_checkpoint::retry::with_causes;
 
-use crate::durability::outbox::OutboxSender;
-use crate::pipeline::sink::{Chunk, Outbox, Sink, SinkError};
+use crate::durability::Calls;
+use crate::durability::outbox::{Direct, OutboxSender};
+use crate::pipeline::sink::{Chunk, DirectSink, GivenUp, KafkaSinkError, Outbox, Sink, SinkError, Target};
 
 /// The sinks of one slot, but for bad records.
 pub(super) struct Outlets {
@@ -23,6 +28,39 @@ pub(super) struct SlotOutbox(pub(super) OutboxSender);
 impl Outbox for SlotOutbox {
     fn push(&mut self, chunk: Chunk) {
         self.0.push(chunk.target.name(), chunk.output);
+    }
+}
+
+/// Records that are sent when they are made, as the outbox sees them.
+pub(super) struct DirectOut {
+    pub(super) sink: DirectSink,
+    pub(super) targets: BTreeSet<&'static str>,
+    pub(super) calls: Calls,
+}
+
+impl Direct for DirectOut {
+    fn takes(&self, target: &str) -> bool {
+        self.targets.contains(target)
+    }
+
+    fn send(&mut self, target: &str, output: &Output) -> Result<(), String> {
+        let Self { sink, calls, .. } = self;
+        let target = Target::named(target).expect("slots name their targets");
+        let Output::Records(records) = output else { unreachable!("a topic takes records") };
+        told(sink.send(target, records, || !calls.are_given_up()))
+    }
+
+    fn flush(&mut self) -> Result<(), String> {
+        let Self { sink, calls, .. } = self;
+        told(sink.flush(|| !calls.are_given_up()))
+    }
+}
+
+fn told(sent: Result<Result<(), GivenUp>, KafkaSinkError>) -> Result<(), String> {
+    match sent {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(GivenUp)) => Err("the worker ends".to_owned()),
+        Err(error) => Err(with_causes(&error)),
     }
 }
 

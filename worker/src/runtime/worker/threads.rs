@@ -183,6 +183,7 @@ impl Threads {
             &channels.budget,
             Arc::new(move || tell(&half_full, Event::OutboxHalfFull)),
         );
+        let thread = thread.with_direct(wiring::direct(&setup.plan, &self.calls)?);
         let sealed = channels.work.0.clone();
         self.launch("outbox", channels.events.clone(), move || {
             thread.run(|epoch, outbox| drop(sealed.send(Work::Outbox(epoch, outbox))));

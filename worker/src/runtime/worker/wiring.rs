@@ -13,6 +13,7 @@ use streamjob_checkpoint::transition::SlotStart;
 use streamjob_core::preaggregate::PreAggregator;
 use streamjob_core::watermark::{NONE, PartitionWatermark, Status, WatermarkCombiner};
 use streamjob_core::window::{RestoredSlice, Tumbling, WindowOperator, WindowSpec};
+use streamjob_crds::Delivery;
 use streamjob_plan::{BadRecordsPlan, LatePlan, Plan, SourceKind};
 
 use super::super::{Input, RunError};
@@ -21,10 +22,11 @@ use super::bad_records::BadRecordHandler;
 use super::counts::Earlier;
 use super::gap::GapMeter;
 use super::intake::{Intake, status};
-use super::outlets::{Outlets, SlotOutbox};
+use super::outlets::{DirectOut, Outlets, SlotOutbox};
 use super::slot::{Command, Slot, SlotHandle};
 use super::threads::Event;
-use crate::durability::outbox::{OutboxBudget, OutboxSender};
+use crate::durability::Calls;
+use crate::durability::outbox::{Direct, OutboxBudget, OutboxSender};
 use crate::durability::snapshot::emitted_from;
 use crate::durability::uploader::Work;
 use crate::pipeline::exchange::Exchange;
@@ -263,8 +265,9 @@ pub(in crate::runtime) fn topics(plan: &Plan) -> BTreeMap<sink::Target, sink::To
     let mut topics = BTreeMap::new();
     let Some(output) = &plan.kafka_output else { return topics };
     let record_bytes_max = sink::record_bytes_max(&output.cluster);
+    let at_once = output.delivery == Delivery::AtLeastOnce;
     let mut add = |target, name: &str| {
-        topics.insert(target, sink::Topic { name: name.to_owned(), record_bytes_max });
+        topics.insert(target, sink::Topic { name: name.to_owned(), record_bytes_max, at_once });
     };
     if let streamjob_plan::SinkKind::Kafka { topic } = &plan.sink.kind {
         add(sink::Target::Results, topic);
@@ -278,9 +281,22 @@ pub(in crate::runtime) fn topics(plan: &Plan) -> BTreeMap<sink::Target, sink::To
     topics
 }
 
-/// Publishes what goes to topics; `None`: nothing does.
+/// Publishes what goes to topics once it is committed; `None`: nothing does.
 pub(in crate::runtime) fn kafka_publisher(plan: &Plan, life: sink::Life) -> Option<sink::KafkaPublisher> {
-    let output = plan.kafka_output.clone()?;
-    let topics = topics(plan).into_iter().map(|(target, topic)| (target, topic.name)).collect();
-    Some(sink::KafkaPublisher::new(output, topics, life))
+    let output = plan.kafka_output.as_ref().filter(|output| output.delivery == Delivery::ExactlyOnce)?;
+    Some(sink::KafkaPublisher::new(output.clone(), topic_names(plan), life))
+}
+
+/// Sends what goes to topics when it is made; `None`: nothing does.
+pub(super) fn direct(plan: &Plan, calls: &Calls) -> Result<Option<Box<dyn Direct>>, RunError> {
+    let output = plan.kafka_output.as_ref().filter(|output| output.delivery == Delivery::AtLeastOnce);
+    let Some(output) = output else { return Ok(None) };
+    let topics = topic_names(plan);
+    let targets = topics.keys().map(|target| target.name()).collect();
+    let sink = sink::DirectSink::new(output, topics)?;
+    Ok(Some(Box::new(DirectOut { sink, targets, calls: calls.clone() })))
+}
+
+fn topic_names(plan: &Plan) -> BTreeMap<sink::Target, String> {
+    topics(plan).into_iter().map(|(target, topic)| (target, topic.name)).collect()
 }

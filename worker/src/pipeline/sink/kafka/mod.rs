@@ -8,6 +8,7 @@
 //! had open, and only then the progress records that are committed tell whether the epoch is published. In the other
 //! order a forerunner could commit behind the look.
 
+mod direct;
 mod error;
 mod producer;
 mod progress;
@@ -18,7 +19,8 @@ use std::time::Duration;
 use streamjob_crds::KafkaRole;
 use streamjob_plan::{KafkaClusterPlan, KafkaOutputPlan};
 
-pub(super) use self::error::KafkaSinkError;
+pub use self::direct::{DirectSink, GivenUp};
+pub use self::error::KafkaSinkError;
 use self::producer::Producer;
 use self::progress::{Known, ProgressTopic};
 use super::{SinkError, Target};

@@ -34,11 +34,11 @@ pub(super) struct Producer {
 }
 
 /// The first record that did not arrive.
-type Failed = Arc<Mutex<Option<KafkaError>>>;
+pub(super) type Failed = Arc<Mutex<Option<KafkaError>>>;
 
 /// Hears of each record what became of it.
-struct Deliveries {
-    failed: Failed,
+pub(super) struct Deliveries {
+    pub(super) failed: Failed,
 }
 
 impl ClientContext for Deliveries {

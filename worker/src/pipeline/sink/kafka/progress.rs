@@ -211,10 +211,12 @@ async fn check_settings(admin: &AdminClient<Quiet>) -> Result<(), KafkaSinkError
     let options = AdminOptions::new().request_timeout(Some(CALL));
     let described =
         admin.describe_configs([&ResourceSpecifier::Topic(TOPIC)], &options).await.map_err(looking)?;
-    let Some(Ok(settings)) = described.into_iter().next() else {
+    let settings = described.into_iter().next().and_then(Result::ok);
+    let policy = settings.and_then(|settings| settings.get("cleanup.policy")?.value.clone());
+    let Some(policy) = policy.filter(|policy| !policy.is_empty()) else {
+        // A broker may not have heard yet of a topic that was just made.
         return Err(looking(KafkaError::AdminOp(RDKafkaErrorCode::UnknownTopicOrPartition)));
     };
-    let policy = settings.get("cleanup.policy").and_then(|entry| entry.value.clone()).unwrap_or_default();
     if policy != "compact" {
         let what = format!(
             "has cleanup.policy `{policy}` and must have `compact`: what is published would be forgotten"
