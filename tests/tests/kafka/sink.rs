@@ -81,8 +81,11 @@ fn run_and_kill(job: &JobFolder, seed: u64, most: u32) -> Result<u32> {
     }
 }
 
-/// The committed results, window and key to rows, and how many came more than once. Each is as it was the first time.
-fn results(cluster: &Cluster, topic: &str) -> Result<(BTreeMap<(String, String), u64>, u64)> {
+/// Window and key to rows.
+type Results = BTreeMap<(String, String), u64>;
+
+/// The committed results, and how many came more than once. Each is as it was the first time.
+fn results(cluster: &Cluster, topic: &str) -> Result<(Results, u64)> {
     let (mut results, mut partition_of, mut again) = (BTreeMap::new(), BTreeMap::new(), 0);
     for read in cluster.consume(topic)? {
         let value = read.record.payload.context("a result has a payload")?;

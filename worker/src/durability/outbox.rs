@@ -60,7 +60,7 @@ impl OutboxBudget {
 #[derive(Debug)]
 enum Item {
     /// Encoded rows.
-    Output { slot: u32, target: &'static str, output: Output },
+    Output { slot: u32, target: &'static str, output: Box<Output> },
     /// What the slot sends from here on belongs to a later epoch.
     Barrier { slot: u32, epoch: Epoch },
 }
@@ -81,7 +81,7 @@ impl OutboxSender {
             (self.half_full)();
         }
         // Without its thread an error is on its way to the coordinator.
-        let _gone = self.items.send(Item::Output { slot: self.slot, target, output });
+        let _gone = self.items.send(Item::Output { slot: self.slot, target, output: Box::new(output) });
     }
 
     /// Ends the slot's part of an epoch.
@@ -196,7 +196,7 @@ impl OutboxThread {
                         self.budget.release(output.bytes());
                         continue;
                     }
-                    Some(_) | None => self.write(slot, target, output),
+                    Some(_) | None => self.write(slot, target, *output),
                 },
                 Item::Barrier { slot, epoch } => {
                     self.epoch = epoch;
