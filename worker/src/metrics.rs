@@ -240,6 +240,12 @@ impl JobMetrics {
             .min_by_key(|(_, watermark_ms)| *watermark_ms)
     }
 
+    /// What is counted of a partition; nothing of one that came after the job was started: that is counted after the next
+    /// start.
+    pub fn partition(&self, id: u32) -> Option<&PartitionMetrics> {
+        self.partitions.get(id as usize).map(|padded| &**padded)
+    }
+
     /// Bytes read and bytes in all over all partitions; `None` if one of them has no end.
     pub fn bytes_done_and_total(&self) -> Option<(u64, u64)> {
         self.partitions.iter().try_fold((0, 0), |(done, total), partition| {

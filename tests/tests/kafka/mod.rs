@@ -5,6 +5,7 @@
 
 mod records;
 mod refusals;
+mod security;
 mod sink;
 mod source;
 

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use streamjob_tests::kafka::{Producing, Record, shared};
 use streamjob_tests::process::Signal;
 
@@ -129,5 +129,40 @@ fn an_endless_job_fires_although_a_partition_is_silent_and_tells_its_group() -> 
 
     ensure!(ended.code == Some(143), "{}: {}", ended.shown(), ended.said);
     assert_eq!(results(&folder)?, expected([("k", 0, 0), ("k", 1, 20_000)]));
+    Ok(())
+}
+
+#[test]
+fn partitions_that_a_topic_gains_are_read_from_their_first_record_on() -> Result<()> {
+    let name = topic(1, &[])?;
+    let job = TopicJob { kafka: "", event_time: "{field: ts, idleTimeout: 300ms}", ..TopicJob::default() };
+    let folder = job.folder(shared(), &name)?;
+    let found = || -> Result<i64> { Ok(results(&folder)?.into_values().map(|(rows, _)| rows).sum()) };
+    let write = |partition: i32, key: &str, from: i64| {
+        let records: Vec<Record> = (0..10).map(|n| row(key, n, from + 20_000 * n)).collect();
+        shared().produce(&name, partition, &records, Producing::default())
+    };
+    write(0, "old", 0)?;
+    let mut running = start(&folder)?;
+    eventually("the first partition is read", || Ok(found()? == 9))?;
+
+    shared().grow_topic(&name, 2)?;
+    write(1, "while it runs", 1_000_000)?;
+    let read = eventually("the second partition is read", || Ok(found()? == 19));
+    read.with_context(|| running.said())?;
+    running.signal(Signal::Kill)?;
+    ends(running)?;
+    shared().grow_topic(&name, 3)?;
+    write(2, "while it is away", 2_000_000)?;
+    let mut running = start(&folder)?;
+    eventually("the third partition is read", || Ok(found()? == 29))?;
+    running.signal(Signal::Terminate)?;
+    let ended = running.wait(WITHIN)?;
+
+    ensure!(ended.code == Some(143), "{}: {}", ended.shown(), ended.said);
+    let rows = |key: &'static str, from: i64| (0..10).map(move |n| (key, n, from + 20_000 * n));
+    let all =
+        rows("old", 0).chain(rows("while it runs", 1_000_000)).chain(rows("while it is away", 2_000_000));
+    assert_eq!(results(&folder)?, expected(all.take(29)));
     Ok(())
 }

@@ -18,6 +18,7 @@ use super::{ConfigError, KafkaConfig, TopicError, Watch, WatchedConsumer, may_pa
 
 /// An answer takes no longer; then it is asked for again.
 const ANSWER: Duration = Duration::from_secs(10);
+const FIRST_ANSWER: Duration = Duration::from_secs(2);
 /// Trouble that is older has nothing to do with what fails now.
 const RECENT: Duration = Duration::from_secs(12);
 const PAUSE: Duration = Duration::from_millis(200);
@@ -72,7 +73,8 @@ impl Cluster {
     /// The cluster's id.
     pub fn id(&self) -> Result<String, TopicError> {
         self.patiently("tell its id", || {
-            let id = self.consumer.client().fetch_cluster_id(ANSWER);
+            // The first to be asked: a refusal is to be told soon.
+            let id = self.consumer.client().fetch_cluster_id(FIRST_ANSWER);
             id.ok_or(RDKafkaErrorCode::OperationTimedOut)
         })
     }

@@ -4,6 +4,7 @@
 //! Never: tries again.
 
 use rdkafka::error::RDKafkaErrorCode;
+use streamjob_checkpoint::retry::Passing;
 
 /// Whether an error may go away by itself, so that it is waited for.
 pub fn may_pass(code: RDKafkaErrorCode) -> bool {
@@ -25,6 +26,25 @@ pub fn may_pass(code: RDKafkaErrorCode) -> bool {
             | Code::UnsupportedVersion
             | Code::UnsupportedFeature
     )
+}
+
+impl Passing for TopicError {
+    fn may_pass(&self) -> bool {
+        match self {
+            Self::Grown { .. } => true,
+            Self::Refused { .. }
+            | Self::Missing { .. }
+            | Self::NoOffset { .. }
+            | Self::NoPartition { .. }
+            | Self::OutOfRange { .. }
+            | Self::Gone { .. }
+            | Self::Recreated { .. }
+            | Self::Lost { .. }
+            | Self::BeyondEnd { .. }
+            | Self::Damaged { .. }
+            | Self::Failed { .. } => false,
+        }
+    }
 }
 
 /// Why a topic cannot be read as it should be.
@@ -95,6 +115,16 @@ pub enum TopicError {
     Gone {
         /// Its name.
         topic: String,
+    },
+    /// There are more partitions: another attempt reads them.
+    #[error("topic {topic} has {found} partitions, and {known} of them are read")]
+    Grown {
+        /// Its name.
+        topic: String,
+        /// How many are read.
+        known: u32,
+        /// How many there are.
+        found: u32,
     },
     /// Another topic of the same name, or in another cluster.
     #[error(

@@ -179,8 +179,8 @@ impl Passing for SourceError {
     fn may_pass(&self) -> bool {
         match self {
             Self::Open { source, .. } | Self::Read { source, .. } => io_may_pass(source.kind()),
-            Self::Topic(_)
-            | Self::Kafka(_)
+            Self::Topic(error) => error.may_pass(),
+            Self::Kafka(_)
             | Self::NoMatch { .. }
             | Self::Pattern { .. }
             | Self::Compression { .. }

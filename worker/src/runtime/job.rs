@@ -41,6 +41,11 @@ pub trait Inputs: Send + Sync {
     /// The partitions at their beginning: what a new lineage is fixed to.
     fn list(&self) -> Result<Vec<PartitionState>, SourceError>;
 
+    /// The partitions that came since those of a checkpoint were found, at their beginning.
+    fn grown(&self, _states: &[PartitionState]) -> Result<Vec<PartitionState>, SourceError> {
+        Ok(Vec::new())
+    }
+
     /// The partitions where a checkpoint left them, in its order.
     fn open(&self, states: &[PartitionState]) -> Result<Vec<Input>, SourceError>;
 }
@@ -64,6 +69,10 @@ impl Inputs for SourceInputs {
     fn list(&self) -> Result<Vec<PartitionState>, SourceError> {
         let partitions = source::open(&self.plan.source, Arc::clone(&self.clock), Arc::clone(&self.decoder))?;
         Ok(partitions.iter().map(|partition| partition.state().clone()).collect())
+    }
+
+    fn grown(&self, states: &[PartitionState]) -> Result<Vec<PartitionState>, SourceError> {
+        source::grown(&self.plan.source, states)
     }
 
     fn open(&self, states: &[PartitionState]) -> Result<Vec<Input>, SourceError> {
@@ -202,7 +211,10 @@ fn start_as(
     let spec_hash = Hash::of(plan.spec_text.as_bytes());
     let resumed = begun.checkpoint.as_ref().map(|checkpoint| checkpoint.epoch);
     let checkpoint = match begun.checkpoint {
-        Some(checkpoint) => Box::new(Checkpoint { spec_hash, ..*checkpoint }),
+        Some(mut checkpoint) => {
+            checkpoint.partitions.extend(inputs.grown(&checkpoint.partitions)?);
+            Box::new(Checkpoint { spec_hash, ..*checkpoint })
+        }
         None => {
             let partitions = inputs.list()?;
             let first = Checkpoint::at_start(plan.parallelism, request.fingerprint, spec_hash, partitions);

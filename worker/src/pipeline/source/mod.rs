@@ -85,6 +85,14 @@ pub fn reopen(
     partitions(source, clock, decoder, states.to_vec())
 }
 
+/// The partitions that came since those of a checkpoint were found, at their beginning: of topics that have no end.
+pub fn grown(source: &SourcePlan, states: &[PartitionState]) -> Result<Vec<PartitionState>, SourceError> {
+    match &source.kind {
+        SourceKind::Kafka(plan) => kafka::grown(plan, states),
+        SourceKind::Files(_) | SourceKind::Generator(_) => Ok(Vec::new()),
+    }
+}
+
 fn files_states(plan: &FilesPlan) -> Result<Vec<PartitionState>, SourceError> {
     let paths = files::list(&plan.patterns)?;
     let found = paths.iter().map(|path| files::identity(path)).collect::<Result<Vec<_>, _>>()?;
@@ -121,9 +129,7 @@ fn partitions(
         }
     };
     let consumers = match &source.kind {
-        SourceKind::Kafka(plan) => {
-            Some(Arc::new(Consumers::new(Arc::new(plan.as_ref().clone()), states.len())))
-        }
+        SourceKind::Kafka(plan) => Some(Arc::new(Consumers::new(Arc::new(plan.as_ref().clone()), &states))),
         SourceKind::Files(_) | SourceKind::Generator(_) => None,
     };
     let partition = |(id, state)| {

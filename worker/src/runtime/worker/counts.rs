@@ -48,13 +48,16 @@ impl Earlier {
 /// Counts a batch of a partition that slot `slot` has read.
 pub(super) fn count_batch(metrics: &JobMetrics, slot: usize, from: &OpenPartition, batch: &DecodedRows) {
     let progress = from.reader.progress();
-    let partition = &metrics.partitions[from.time.id as usize];
+    let slot = &metrics.slots[slot];
+    slot.rows_in.fetch_add((batch.rows.num_rows() + batch.bad.len()) as u64, Relaxed);
+    let Some(partition) = metrics.partition(from.time.id) else {
+        slot.bytes_in.fetch_add(batch.bytes, Relaxed);
+        return;
+    };
     let bytes_before = partition.bytes_done.swap(progress.bytes, Relaxed);
     partition.bytes_total.store(progress.bytes_total.unwrap_or(ENDLESS), Relaxed);
     partition.rows.store(progress.rows, Relaxed);
     partition.set_status(PartitionStatus::Active);
-    let slot = &metrics.slots[slot];
-    slot.rows_in.fetch_add((batch.rows.num_rows() + batch.bad.len()) as u64, Relaxed);
     slot.bytes_in.fetch_add(progress.bytes.saturating_sub(bytes_before), Relaxed);
 }
 

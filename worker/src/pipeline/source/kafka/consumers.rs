@@ -3,15 +3,16 @@
 //! Owns: when one is made, and what each looks after while it reads: events, topics that change.
 //! Never: takes a record.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 
-use streamjob_checkpoint::checkpoint::TopicPartition;
+use rdkafka::consumer::Consumer;
+use streamjob_checkpoint::checkpoint::{PartitionState, TopicPartition};
 use streamjob_plan::KafkaSourcePlan;
 
-use super::check_identity;
+use super::{check_identity, known_partitions};
 use crate::kafka::cluster::consumer_config;
 use crate::kafka::native::{Described, Describing};
 use crate::kafka::{ConfigError, TopicError, Watch, WatchedConsumer};
@@ -20,14 +21,16 @@ use crate::kafka::{ConfigError, TopicError, Watch, WatchedConsumer};
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// Without an answer for this long a partition is not known to be read to its end.
 const FRESH: Duration = Duration::from_secs(15);
+/// For this long after a broker was away its partitions are not taken for silent: another one has to lead them first.
+const TROUBLED: Duration = Duration::from_secs(30);
 /// How often events are taken.
 const EVENTS_EVERY: Duration = Duration::from_millis(100);
 
 /// Consumers by the thread that reads with them.
 pub(in crate::pipeline::source) struct Consumers {
     plan: Arc<KafkaSourcePlan>,
-    /// How many partitions all of them share.
-    partitions: usize,
+    /// How many partitions of each topic there are to read.
+    known: BTreeMap<String, u32>,
     made: Mutex<HashMap<ThreadId, Weak<Shared>>>,
 }
 
@@ -49,13 +52,26 @@ struct State {
 
 impl Consumers {
     /// None is made yet.
-    pub(in crate::pipeline::source) fn new(plan: Arc<KafkaSourcePlan>, partitions: usize) -> Self {
-        Self { plan, partitions, made: Mutex::default() }
+    pub(in crate::pipeline::source) fn new(plan: Arc<KafkaSourcePlan>, states: &[PartitionState]) -> Self {
+        let known = plan.topics.iter().map(|topic| (topic.clone(), known_partitions(states, topic)));
+        Self { known: known.collect(), plan, made: Mutex::default() }
     }
 
     /// What is read.
     pub(super) fn plan(&self) -> &KafkaSourcePlan {
         &self.plan
+    }
+
+    /// The topic that has more partitions than are read, if there is one and the job has no end.
+    pub(super) fn grown(&self, shared: &Shared) -> Option<TopicError> {
+        let state = shared.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let endless = state.answer.iter().filter(|_| self.plan.until.is_none());
+        let grown = endless.filter_map(|described| {
+            let (topic, found) = (&described.name, described.topic.as_ref().ok()?.partitions);
+            let known = *self.known.get(topic)?;
+            (found > known).then(|| TopicError::Grown { topic: topic.clone(), known, found })
+        });
+        grown.last()
     }
 
     /// That of this thread.
@@ -65,7 +81,8 @@ impl Consumers {
         if let Some(shared) = made.get(&thread).and_then(Weak::upgrade) {
             return Ok(shared);
         }
-        let shared = Arc::new(Shared::new(&self.plan, self.partitions)?);
+        let partitions: u32 = self.known.values().sum();
+        let shared = Arc::new(Shared::new(&self.plan, partitions as usize)?);
         made.insert(thread, Arc::downgrade(&shared));
         Ok(shared)
     }
@@ -122,8 +139,11 @@ impl Shared {
         }
     }
 
-    /// Whether the cluster has answered lately: what has not come then is not there.
+    /// Whether the cluster has answered lately and no broker was away: what has not come then is not there.
     pub(super) fn is_fresh(&self) -> bool {
+        if self.consumer.context().trouble(TROUBLED).is_some() {
+            return false;
+        }
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.answered_at.elapsed() < FRESH
     }

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 use streamjob_checkpoint::checkpoint::{PartitionState, PartitionStatus, SourcePosition, TopicPartition};
 use streamjob_plan::{KafkaSourcePlan, KafkaStart, KafkaUntil};
-use tracing::warn;
+use tracing::{info, warn};
 
 pub(super) use self::consumers::Consumers;
 pub(super) use self::reader::KafkaReader;
@@ -33,23 +33,54 @@ pub(super) fn states(plan: &KafkaSourcePlan) -> Result<Vec<PartitionState>, Sour
         };
         for partition in 0..topic.partitions {
             let (start, end) = span(&cluster, plan, name, partition)?;
-            states.push(PartitionState {
-                name: format!("{name}/{partition}"),
-                files: Vec::new(),
-                topic: Some(TopicPartition {
-                    cluster: id.clone(),
-                    name: name.clone(),
-                    id: topic.id.clone(),
-                    partition,
-                    end,
-                }),
-                position: SourcePosition::Topic { offset: start },
-                max_timestamp_ms: None,
-                status: PartitionStatus::Active,
-            });
+            let (cluster, name, id) = (id.clone(), name.clone(), topic.id.clone());
+            states.push(beginning(TopicPartition { cluster, name, id, partition, end }, start));
         }
     }
     Ok(states)
+}
+
+fn beginning(topic: TopicPartition, offset: u64) -> PartitionState {
+    PartitionState {
+        name: format!("{}/{}", topic.name, topic.partition),
+        files: Vec::new(),
+        topic: Some(topic),
+        position: SourcePosition::Topic { offset },
+        max_timestamp_ms: None,
+        status: PartitionStatus::Active,
+    }
+}
+
+/// The partitions that topics have gained, from their oldest record on. None if the job has an end: it is fixed what it
+/// reads.
+pub(super) fn grown(
+    plan: &KafkaSourcePlan,
+    states: &[PartitionState],
+) -> Result<Vec<PartitionState>, SourceError> {
+    if plan.until.is_some() {
+        return Ok(Vec::new());
+    }
+    let cluster = Cluster::new(&plan.cluster, &plan.group)?;
+    let mut grown = Vec::new();
+    for (name, topic) in topics(&cluster, &plan.topics)? {
+        // What is gone or another one is told of when the partitions are opened.
+        let Some(topic) = topic else { continue };
+        let mut known = states.iter().filter_map(|state| state.topic.as_ref());
+        let Some(known) = known.find(|known| known.name == name && known.id == topic.id) else { continue };
+        for partition in known_partitions(states, &name)..topic.partitions {
+            let (low, _) = cluster.bounds(&name, partition)?;
+            info!(topic = name, partition, offset = low, "a new partition is read");
+            grown.push(beginning(TopicPartition { partition, end: None, ..known.clone() }, low));
+        }
+    }
+    Ok(grown)
+}
+
+/// How many partitions of a topic a checkpoint has.
+fn known_partitions(states: &[PartitionState], topic: &str) -> u32 {
+    let of_topic =
+        states.iter().filter(|state| state.topic.as_ref().is_some_and(|known| known.name == topic));
+    u32::try_from(of_topic.count()).unwrap_or(u32::MAX)
 }
 
 fn topics(cluster: &Cluster, names: &[String]) -> Result<BTreeMap<String, Option<Topic>>, TopicError> {
@@ -123,7 +154,9 @@ pub(super) fn check(plan: &KafkaSourcePlan, states: &[PartitionState]) -> Result
         let bounds = cluster.bounds(&topic.name, topic.partition)?;
         check_bounds(topic, *offset, bounds)?;
     }
-    tell_of_new_partitions(&there, states);
+    if plan.until.is_some() {
+        tell_of_new_partitions(&there, states);
+    }
     Ok(())
 }
 
@@ -151,16 +184,14 @@ fn check_bounds(known: &TopicPartition, offset: u64, (low, high): (u64, u64)) ->
 
 fn tell_of_new_partitions(topics: &BTreeMap<String, Option<Topic>>, states: &[PartitionState]) {
     for (name, topic) in topics {
-        let of_topic =
-            |state: &&PartitionState| state.topic.as_ref().is_some_and(|topic| topic.name == *name);
-        let known = states.iter().filter(of_topic).count();
-        let found = topic.as_ref().map_or(0, |topic| topic.partitions as usize);
+        let known = known_partitions(states, name);
+        let found = topic.as_ref().map_or(0, |topic| topic.partitions);
         if found > known {
             warn!(
                 topic = name,
                 known,
                 found,
-                "partitions that came after the job began are not read; to read them, begin anew"
+                "partitions that came after the job began are not read, as it has an end; to read them, begin anew"
             );
         }
     }

@@ -44,6 +44,8 @@ pub(in crate::pipeline::source) struct KafkaReader {
     /// The offset to be read next.
     next: u64,
     at_end: bool,
+    /// An epoch has been committed since the last read.
+    committed: bool,
     wait: Duration,
     read: Progress,
     // Dropped after the messages, and before the consumer.
@@ -86,6 +88,7 @@ impl KafkaReader {
             good: None,
             next: offset,
             at_end: false,
+            committed: false,
             wait: WAIT,
             read: Progress::default(),
             queue,
@@ -203,6 +206,11 @@ impl KafkaReader {
         })
     }
 
+    /// New partitions are read by another attempt.
+    fn end_if_grown(&self) -> Result<(), TopicError> {
+        self.consumers.grown(&self.shared).map_or(Ok(()), Err)
+    }
+
     fn nothing(&mut self) -> Read {
         let pause = self.wait;
         self.wait = (self.wait * 2).min(WAIT_MAX);
@@ -223,6 +231,10 @@ impl PartitionReader for KafkaReader {
 
     fn read(&mut self, rows_max: usize) -> Result<Read, SourceError> {
         assert!(rows_max > 0, "a batch has room for a row");
+        // Behind a commit another attempt has next to nothing to read again.
+        if std::mem::take(&mut self.committed) {
+            self.end_if_grown()?;
+        }
         loop {
             if self.is_finished() {
                 return Ok(Read::End);
@@ -233,6 +245,7 @@ impl PartitionReader for KafkaReader {
                 self.last = 0..0;
                 self.queue.take(&mut self.taken, TAKE_MAX.min(rows_max));
                 if self.taken.is_empty() {
+                    self.end_if_grown()?;
                     return Ok(self.nothing());
                 }
             }
@@ -273,6 +286,7 @@ impl PartitionReader for KafkaReader {
     }
 
     fn on_committed(&mut self, position: &SourcePosition) {
+        self.committed = true;
         let SourcePosition::Topic { offset } = position else { return };
         let number = i32::try_from(self.known.partition).unwrap_or(i32::MAX);
         let mut committed = TopicPartitionList::new();

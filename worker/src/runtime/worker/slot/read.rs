@@ -85,7 +85,9 @@ impl Slot {
                 before = piece.watermark;
             }
         }
-        self.metrics.partitions[partition as usize].watermark_ms.store(before, Relaxed);
+        if let Some(metrics) = self.metrics.partition(partition) {
+            metrics.watermark_ms.store(before, Relaxed);
+        }
         Ok(())
     }
 
@@ -150,7 +152,9 @@ impl Slot {
             Status::Idle => PartitionStatus::Idle,
             Status::Finished => PartitionStatus::Finished,
         };
-        self.metrics.partitions[partition as usize].set_status(shown);
+        if let Some(metrics) = self.metrics.partition(partition) {
+            metrics.set_status(shown);
+        }
         for to in self.outputs.others() {
             self.outputs.send(to, Message::Status { partition, status });
         }
