@@ -9,6 +9,7 @@ use arrow::array::{RecordBatch, UInt32Array};
 use arrow::compute::take_record_batch;
 use arrow::datatypes::SchemaRef;
 use streamjob_core::barrier::{Alignment, BarrierAligner};
+use streamjob_core::table::Ahead;
 use streamjob_core::watermark::{Status, WatermarkCombiner};
 use streamjob_core::window::{
     Frozen, KeyedRows, Partials, RestoredLayer, RestoredSlice, SliceStatus, WindowError, WindowOperator,
@@ -173,6 +174,11 @@ impl WindowStage {
     /// Partitions that are behind the combined watermark since they were idle; their rows may be late.
     pub fn behind(&self) -> Vec<u32> {
         self.combiner.behind().collect()
+    }
+
+    /// Memory that will be used soon, for another thread to have ready.
+    pub fn take_ahead(&mut self) -> impl Iterator<Item = Ahead> + '_ {
+        self.operator.take_ahead()
     }
 
     /// Figures for metrics.

@@ -16,6 +16,8 @@ use super::pool::Pool;
 const FIRST_BITS: u32 = 9;
 /// Enough for all row ids: 2^32 words, which is 32 GB of rows in a table.
 const BLOCKS: usize = (32 - FIRST_BITS + 1) as usize;
+/// So many words, 2 MB, before they are used, pages of a new block are asked for.
+const AHEAD_WORDS: u64 = 1 << 18;
 
 #[derive(Debug)]
 pub(super) struct Arena {
@@ -25,6 +27,10 @@ pub(super) struct Arena {
     /// The next free word, and the end of its block.
     next: u64,
     end: u64,
+    /// Where more pages are to be asked for, or a new block begins.
+    ask_at: u64,
+    /// Whether the block is new.
+    new: bool,
     used_words: u64,
 }
 
@@ -41,6 +47,8 @@ impl Arena {
             origins: [null_mut(); BLOCKS],
             next: 1,
             end: 0,
+            ask_at: 0,
+            new: false,
             used_words: 0,
         }
     }
@@ -62,8 +70,8 @@ impl Arena {
     #[inline]
     pub(super) fn allocate(&mut self, bytes: usize, pool: &mut Pool) -> RowId {
         let words = bytes.div_ceil(8) as u64;
-        if self.next + words > self.end {
-            self.next_block(words, pool);
+        if self.next + words > self.ask_at {
+            self.ask(words, pool);
         }
         let row = RowId(self.next as u32);
         self.next += words;
@@ -83,13 +91,30 @@ impl Arena {
     }
 
     #[cold]
+    fn ask(&mut self, words: u64, pool: &mut Pool) {
+        if self.next + words > self.end {
+            self.next_block(words, pool);
+        }
+        self.ask_at = (self.next + words + AHEAD_WORDS).min(self.end);
+        if self.new {
+            let block = block_of(RowId((self.end - 1) as u32));
+            let memory = self.blocks[block].as_ref().expect("the last block is there");
+            let byte = |word: u64| (word - block_start(block)) as usize * 8;
+            pool.want(memory, byte(self.ask_at), byte((self.ask_at + AHEAD_WORDS).min(self.end)));
+        }
+    }
+
     fn next_block(&mut self, words: u64, pool: &mut Pool) {
         let first = if self.end == 0 { 0 } else { block_of(RowId((self.end - 1) as u32)) + 1 };
         // The first word of block 0 is never used.
         let block = (first..BLOCKS).find(|&block| block_words(block) > words);
         let block = block.expect("a slice holds at most 32 GB of rows: make windows shorter or add slots");
         let bytes = block_words(block) as usize * 8;
-        let memory = pool.take(bytes).unwrap_or_else(|| Memory::zeroed(bytes));
+        let (memory, new) = pool.piece(bytes);
+        if new {
+            pool.want(&memory, 0, AHEAD_WORDS as usize * 8);
+        }
+        self.new = new;
         let start = block_start(block);
         self.origins[block] = memory.start().as_ptr().wrapping_sub(start as usize * 8);
         self.blocks[block] = Some(memory);

@@ -43,6 +43,32 @@ impl Memory {
     }
 }
 
+/// Memory that will be used soon and that the kernel has not handed over yet. That takes long where a hypervisor has to
+/// find it first, so another thread may ask for it ahead of time.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Ahead {
+    start: usize,
+    bytes: usize,
+}
+
+impl Ahead {
+    /// Has the kernel hand it over. No byte changes, and memory that is not there any more is left alone.
+    pub fn populate(&self) {
+        if mapped::AVAILABLE {
+            mapped::populate(self.start, self.bytes);
+        }
+    }
+}
+
+impl Memory {
+    /// A part of it; `None` if it is too small to matter.
+    pub(super) fn ahead(&self, from: usize, to: usize) -> Option<Ahead> {
+        let to = to.min(self.bytes);
+        let wanted = is_mapped(self.bytes) && from < to;
+        wanted.then(|| Ahead { start: self.start.as_ptr() as usize + from, bytes: to - from })
+    }
+}
+
 impl Drop for Memory {
     fn drop(&mut self) {
         if is_mapped(self.bytes) {
@@ -89,6 +115,21 @@ mod mapped {
         NonNull::new(start.cast())
     }
 
+    /// A huge page at a time: whoever maps or unmaps memory waits for one of them at most.
+    pub(super) fn populate(start: usize, bytes: usize) {
+        const HUGE_PAGE: usize = 2 << 20;
+        const PAGE: usize = 4096;
+        let end = start + bytes;
+        let mut at = start & !(PAGE - 1);
+        while at < end {
+            let next = ((at & !(HUGE_PAGE - 1)) + HUGE_PAGE).min(end);
+            // SAFETY: to have pages handed over changes no content, whatever is mapped there by now; where nothing is, or
+            // it may not be written, or an old kernel does not know the request, the call fails and changes nothing.
+            unsafe { libc::madvise(at as *mut libc::c_void, next - at, libc::MADV_POPULATE_WRITE) };
+            at = next;
+        }
+    }
+
     pub(super) fn unmap(start: NonNull<u8>, bytes: usize) {
         // SAFETY: the range is a mapping of ours that nobody uses any more.
         let failed = unsafe { libc::munmap(start.as_ptr().cast(), bytes) };
@@ -105,6 +146,8 @@ mod mapped {
     pub(super) fn map(_bytes: usize) -> Option<NonNull<u8>> {
         None
     }
+
+    pub(super) fn populate(_start: usize, _bytes: usize) {}
 
     pub(super) fn unmap(_start: NonNull<u8>, _bytes: usize) {
         unreachable!("nothing is mapped here")

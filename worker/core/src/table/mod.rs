@@ -21,6 +21,7 @@ mod tag;
 mod tests;
 
 pub use buffer::StateBuffer;
+pub use memory::Ahead;
 pub use pool::Pool;
 pub use rows::{Plain, Selection, StateField, StateRows};
 pub use scan::{Chunk, OrderedScan, Part, TableFrom};

@@ -3,10 +3,12 @@
 //! Owns: the free pieces and how many are kept.
 //! Never: clears a piece.
 
-use super::memory::Memory;
+use super::memory::{Ahead, Memory};
 
 /// Smaller pieces are as cheap to get anew.
 const BYTES_MIN: usize = 4096;
+/// Wishes that nobody has taken; more are forgotten.
+const AHEAD_MAX: usize = 64;
 
 /// Free memory that the kernel has already handed over, which costs more than all that is done with it later. Together
 /// with the tables in use it is no more than these were at most in this period and the one before.
@@ -16,6 +18,7 @@ pub struct Pool {
     bytes: usize,
     /// The most that tables held, in the last period and in this one.
     most: [usize; 2],
+    ahead: Vec<Ahead>,
 }
 
 impl Pool {
@@ -46,11 +49,27 @@ impl Pool {
         self.most = [self.most[1], 0];
     }
 
-    /// A piece of this size, with anything in it.
-    pub(super) fn take(&mut self, bytes: usize) -> Option<Memory> {
-        let at = self.free.iter().position(|piece| piece.bytes() == bytes)?;
-        self.bytes -= bytes;
-        Some(self.free.swap_remove(at))
+    /// Memory that tables will use soon.
+    pub fn take_ahead(&mut self) -> impl Iterator<Item = Ahead> + '_ {
+        self.ahead.drain(..)
+    }
+
+    /// A piece of this size, with anything in it. Whether it is new: its pages are not there yet.
+    pub(super) fn piece(&mut self, bytes: usize) -> (Memory, bool) {
+        match self.free.iter().position(|piece| piece.bytes() == bytes) {
+            Some(at) => {
+                self.bytes -= bytes;
+                (self.free.swap_remove(at), false)
+            }
+            None => (Memory::zeroed(bytes), true),
+        }
+    }
+
+    /// These bytes of a piece will be used soon.
+    pub(super) fn want(&mut self, piece: &Memory, from: usize, to: usize) {
+        if self.ahead.len() < AHEAD_MAX {
+            self.ahead.extend(piece.ahead(from, to));
+        }
     }
 
     /// Takes pieces that are no longer in use.

@@ -29,8 +29,11 @@ impl Slots {
 
     /// Slots that hold anything, in memory that perhaps nobody has touched.
     pub(super) fn uncleared(homes: usize, tags_end: u64, pool: &mut Pool) -> Self {
-        let bytes = slots_bytes(homes);
-        Self::in_memory(pool.take(bytes).unwrap_or_else(|| Memory::zeroed(bytes)), homes, tags_end)
+        let (memory, new) = pool.piece(slots_bytes(homes));
+        if new {
+            pool.want(&memory, 0, memory.bytes());
+        }
+        Self::in_memory(memory, homes, tags_end)
     }
 
     fn in_memory(memory: Memory, homes: usize, tags_end: u64) -> Self {

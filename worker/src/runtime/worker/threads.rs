@@ -9,11 +9,12 @@ use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender, unbounded};
+use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use streamjob_checkpoint::checkpoint::{Object, PartitionState, PartitionStatus};
 use streamjob_checkpoint::ids::{Epoch, Generation};
 use streamjob_checkpoint::retry::Patience;
 use streamjob_checkpoint::transition::{SlotStart, assign};
+use streamjob_core::table::Ahead;
 use tokio::sync::watch;
 use uuid::Uuid;
 
@@ -119,6 +120,7 @@ impl Threads {
         let ends = Ends {
             events: channels.events.clone(),
             work: channels.work.0.clone(),
+            memory: self.start_memory(channels.events.clone())?,
             outboxes,
             budget: Arc::clone(&channels.budget),
         };
@@ -189,6 +191,14 @@ impl Threads {
             thread.run(|epoch, outbox| drop(sealed.send(Work::Outbox(epoch, outbox))));
         })?;
         Ok(senders)
+    }
+
+    /// Has memory ready before slots use it. Without any room for wishes it is had ready when it is used.
+    fn start_memory(&mut self, events: Sender<Event>) -> Result<Sender<Ahead>, RunError> {
+        const WISHES: usize = 64;
+        let (wish, wishes) = bounded::<Ahead>(WISHES);
+        self.launch("memory", events, move || wishes.iter().for_each(|ahead| ahead.populate()))?;
+        Ok(wish)
     }
 
     fn start_uploader(

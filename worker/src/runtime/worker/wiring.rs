@@ -11,6 +11,7 @@ use crossbeam_utils::sync::Parker;
 use streamjob_checkpoint::checkpoint::{Checkpoint, Counters};
 use streamjob_checkpoint::transition::SlotStart;
 use streamjob_core::preaggregate::PreAggregator;
+use streamjob_core::table::Ahead;
 use streamjob_core::watermark::{NONE, PartitionWatermark, Status, WatermarkCombiner};
 use streamjob_core::window::{RestoredSlice, Tumbling, WindowOperator, WindowSpec};
 use streamjob_crds::Delivery;
@@ -53,6 +54,8 @@ pub(super) struct Ends {
     pub events: Sender<Event>,
     /// To the uploader.
     pub work: Sender<Work>,
+    /// To the thread that has memory ready.
+    pub memory: Sender<Ahead>,
     /// To the outbox, one for each slot.
     pub outboxes: Vec<OutboxSender>,
     /// What they put there and is not published.
@@ -146,6 +149,7 @@ impl Build<'_> {
             commands,
             events: self.ends.events.clone(),
             work: self.ends.work.clone(),
+            memory: self.ends.memory.clone(),
             gap: GapMeter::default(),
             cut: None,
             budget: Arc::clone(&self.ends.budget),

@@ -19,7 +19,7 @@ use super::firing::{Firing, Results};
 use super::slice::{Adding, Side, Slice, add_partials, add_rows};
 use super::{Division, KeyedRows, Partials, WindowError, WindowSpec};
 use crate::aggregate::Aggregates;
-use crate::table::{Pool, RowGroup, Selection, SliceTable};
+use crate::table::{Ahead, Pool, RowGroup, Selection, SliceTable};
 
 /// So many slots of an index are looked at for each row that comes, when it grows: enough to be through before it is
 /// full.
@@ -175,6 +175,11 @@ impl WindowOperator {
             state_bytes: self.slices.values().map(Slice::bytes).sum::<usize>() + self.pool.bytes(),
             fired_windows: self.fired_windows,
         }
+    }
+
+    /// Memory that will be used soon, for another thread to have ready.
+    pub fn take_ahead(&mut self) -> impl Iterator<Item = Ahead> + '_ {
+        self.pool.take_ahead()
     }
 
     /// Memory of tables that goes back to the pool in the end.

@@ -16,6 +16,7 @@ use crossbeam_channel::{Receiver, Sender};
 use crossbeam_utils::sync::{Parker, Unparker};
 use streamjob_checkpoint::checkpoint::Counters;
 use streamjob_checkpoint::ids::{Epoch, Groups};
+use streamjob_core::table::Ahead;
 use streamjob_core::window::{RestoredLayer, Tumbling};
 
 use self::barrier::Cut;
@@ -148,6 +149,8 @@ pub(super) struct Slot {
     pub events: Sender<Event>,
     /// To the uploader.
     pub work: Sender<Work>,
+    /// To the thread that has memory ready before it is used.
+    pub memory: Sender<Ahead>,
     /// The time between batches.
     pub gap: GapMeter,
     /// The barrier that is being aligned.
@@ -222,6 +225,10 @@ impl Slot {
             worked |= fires;
             worked |= self.read(&mut state)?;
             worked |= self.fold(&mut state);
+            for ahead in self.window.take_ahead() {
+                // What finds no room is had ready when it is used.
+                let _full = self.memory.try_send(ahead);
+            }
             worked |= self.report_drained(&mut state);
             if !worked {
                 self.park(&mut state);
