@@ -65,6 +65,11 @@ impl Pacer for TokioPacer {
 pub trait Passing: Error {
     /// Whether time, or somebody else, may mend it without a word of ours.
     fn may_pass(&self) -> bool;
+
+    /// How long whoever refused asks to be left alone.
+    fn not_before(&self) -> Duration {
+        Duration::ZERO
+    }
 }
 
 /// Whether what the operating system says may pass: a full disk and a broken connection do, a missing right does not.
@@ -219,6 +224,7 @@ impl Retries {
     pub async fn wait(&self, tries: &mut Tries, error: &impl Passing) -> bool {
         let now = self.pacer.elapsed();
         let Some(pause) = tries.failed(now).filter(|_| error.may_pass()) else { return false };
+        let pause = pause.max(error.not_before());
         let Tries { failures, .. } = tries;
         if self.failures.is_due(now) {
             tracing::warn!(

@@ -8,7 +8,9 @@ use std::io;
 use std::time::Duration;
 
 use object_store::Error;
+use object_store::client::HttpError;
 
+use super::remote::Answer;
 use crate::retry::{Passing, io_may_pass};
 
 /// An answer of the store that is not the one that was wanted.
@@ -90,6 +92,26 @@ pub enum StoreError {
         /// Its length.
         found: u64,
     },
+    /// It cannot be asked at all.
+    #[error("cannot use {store}: {why}")]
+    BadLocation {
+        /// The store.
+        store: String,
+        /// Why, with the remedy.
+        why: String,
+    },
+    /// A store over the network refuses.
+    #[error("cannot {what} {name} in {store}: it says {answer}")]
+    Answered {
+        /// `read`, `create`, `list`, …
+        what: &'static str,
+        /// The object.
+        name: String,
+        /// The store.
+        store: String,
+        /// What it says.
+        answer: Box<Answer>,
+    },
     /// Anything else.
     #[error("cannot {what} {name} in {store}")]
     Failed {
@@ -115,13 +137,31 @@ impl Passing for StoreError {
     fn may_pass(&self) -> bool {
         match self {
             Self::TimedOut { .. } | Self::Full { .. } => true,
+            Self::Answered { answer, .. } => answer.may_pass(),
             Self::Failed { source, .. } => source.downcast_ref().is_none_or(call_may_pass),
             Self::Missing { .. }
             | Self::Denied { .. }
             | Self::Unfit { .. }
             | Self::BadName { .. }
             | Self::NameTaken { .. }
+            | Self::BadLocation { .. }
             | Self::Short { .. } => false,
+        }
+    }
+
+    fn not_before(&self) -> Duration {
+        match self {
+            Self::Answered { answer, .. } => answer.retry_after().unwrap_or_default(),
+            Self::Missing { .. }
+            | Self::TimedOut { .. }
+            | Self::Denied { .. }
+            | Self::Full { .. }
+            | Self::Unfit { .. }
+            | Self::BadName { .. }
+            | Self::NameTaken { .. }
+            | Self::Short { .. }
+            | Self::BadLocation { .. }
+            | Self::Failed { .. } => Duration::ZERO,
         }
     }
 }
@@ -146,6 +186,14 @@ impl Asked<'_> {
 
     pub(super) fn refused(self, error: Error) -> StoreError {
         let (what, name, store) = (self.what, self.name.to_owned(), self.store.to_owned());
+        if let Some(answer) = cause::<Answer>(&error) {
+            return StoreError::Answered { what, name, store, answer: Box::new(answer.clone()) };
+        }
+        if let Some(error) = cause::<HttpError>(&error) {
+            // Around it are addresses, which may hold a signature.
+            let source = crate::retry::with_causes(error.source().unwrap_or(error)).into();
+            return StoreError::Failed { what, name, store, source };
+        }
         if matches!(error, Error::NotFound { .. }) {
             return StoreError::Missing { name, store };
         }
@@ -183,10 +231,15 @@ fn call_may_pass(error: &Error) -> bool {
 
 /// The operating system's answer, if it was that.
 fn io_kind(error: &Error) -> Option<io::ErrorKind> {
+    cause::<io::Error>(error).map(io::Error::kind)
+}
+
+/// The first of its causes that is of this type.
+fn cause<E: std::error::Error + 'static>(error: &Error) -> Option<&E> {
     let mut cause = error.source();
     while let Some(error) = cause {
-        if let Some(error) = error.downcast_ref::<io::Error>() {
-            return Some(error.kind());
+        if let Some(error) = error.downcast_ref::<E>() {
+            return Some(error);
         }
         cause = error.source();
     }

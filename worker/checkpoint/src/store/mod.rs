@@ -22,6 +22,7 @@ use error::Asked;
 
 mod error;
 mod local;
+mod remote;
 mod unfinished;
 mod unique;
 mod writer;
@@ -31,6 +32,7 @@ mod tests;
 
 pub use error::StoreError;
 pub use local::DurableLocal;
+pub use remote::{Answer, Environment, Remote, RemoteKind};
 pub(crate) use unique::PIECE_BYTES;
 pub use writer::ObjectWriter;
 
@@ -39,8 +41,9 @@ const DEADLINE: Duration = Duration::from_secs(30);
 /// For how long a call that fails is made again, unless whoever makes it says otherwise.
 const PATIENCE: Patience = Patience::Within(Duration::from_secs(5));
 
-/// The objects of one state or savepoint. Clones are cheap.
-#[derive(Clone, Debug)]
+/// The objects of one state or savepoint. Clones are cheap. A store over the network is asked on one runtime only: its
+/// connections stand still where nobody runs that.
+#[derive(Clone)]
 pub struct StateStore {
     store: Arc<dyn ObjectStore>,
     root: Path,
@@ -70,6 +73,13 @@ pub struct Listed {
     pub name: String,
     /// How long it is.
     pub bytes: u64,
+}
+
+impl std::fmt::Debug for StateStore {
+    // Not the store itself: it knows credentials.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("StateStore").field("shown", &self.shown).finish_non_exhaustive()
+    }
 }
 
 impl StateStore {

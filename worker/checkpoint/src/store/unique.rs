@@ -10,6 +10,7 @@ use xxhash_rust::xxh3::Xxh3;
 use super::{Created, StateStore, StoreError};
 use crate::checkpoint::Object;
 use crate::ids::Hash;
+use crate::retry::{Passing as _, Patience};
 
 /// What is read at once.
 pub(crate) const PIECE_BYTES: u64 = 8 * 1024 * 1024;
@@ -25,6 +26,11 @@ impl StateStore {
         let Object { name, .. } = object;
         match self.create_from(name, payload).await {
             Created::Created => Ok(()),
+            // Where answers to creates are always lost, only reading tells.
+            Created::Unknown(error) if error.may_pass() => match self.asking_once().holds(object).await {
+                Ok(Some(true)) => Ok(()),
+                Ok(Some(false) | None) | Err(_) => Err(error),
+            },
             Created::Unknown(error) => Err(error),
             // The answer to an earlier try may have been lost, by us or by a store that tries again itself.
             Created::Exists => match self.holds(object).await? {
@@ -40,10 +46,19 @@ impl StateStore {
         let create = || async {
             match self.create(name, bytes.clone()).await {
                 Created::Created | Created::Exists => Ok(()),
+                Created::Unknown(error) if error.may_pass() => match self.asking_once().size(name).await {
+                    Ok(Some(_)) => Ok(()),
+                    Ok(None) | Err(_) => Err(error),
+                },
                 Created::Unknown(error) => Err(error),
             }
         };
         self.retries.run(self.patience, create).await
+    }
+
+    /// Looking after a failure, whoever tries again does so with the call that failed.
+    fn asking_once(&self) -> Self {
+        self.clone().with_patience(Patience::NONE)
     }
 
     /// Whether what is there is what was written; `None`: nothing is there.
