@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+mod bucket;
 mod duration;
 mod errors;
 mod job;
@@ -20,6 +21,7 @@ mod tests;
 mod validate;
 mod yaml;
 
+pub use bucket::{BucketUrl, StoreKind};
 pub use duration::{Duration, SignedDuration};
 pub use errors::{FieldError, ManifestError, ManifestErrors, Position};
 pub use job::{Metadata, StreamJob, StreamJobSpec};

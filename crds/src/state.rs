@@ -23,8 +23,18 @@ pub struct State {
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct StateLocation {
-    /// A path or `file://` URL of a folder; a relative path is relative to the manifest.
+    /// A path or `file://` URL of a folder; a relative path is relative to the manifest. Or a folder in an object store:
+    /// `s3://bucket/folder`, `gs://…`, `az://…`.
     pub uri: String,
+    /// The server of an `s3://` URL. Default: as `AWS_ENDPOINT_URL_S3` or `AWS_ENDPOINT_URL` says, else Amazon's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<String>,
+    /// The region of an `s3://` URL. Default: as `AWS_REGION` or `AWS_DEFAULT_REGION` says, else us-east-1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
+    /// Whether the bucket is part of the path of a request rather than of the host. Default: if there is an endpoint.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path_style: Option<bool>,
 }
 
 /// How often state is saved, and how much of it is kept.

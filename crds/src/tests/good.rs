@@ -89,7 +89,14 @@ fn the_smallest_and_the_greatest_values_of_checkpoints_are_good() {
 
         assert_eq!(parse(&text).err(), None, "{checkpoint}");
     }
-    for location in ["/var/state", "file:///var/state", "../a b/state", "."] {
+    let urls = [
+        "s3://streams/prod",
+        "s3://streams",
+        "s3://streams/a/b=1/",
+        "gs://my_streams/prod",
+        "az://streams/prod",
+    ];
+    for location in ["/var/state", "file:///var/state", "../a b/state", "."].into_iter().chain(urls) {
         let text = edited(FILES, "uri: state", &format!("uri: \"{location}\""));
 
         assert_eq!(parse(&text).err(), None, "{location}");
@@ -112,6 +119,17 @@ fn all_ways_to_begin_and_end_a_topic_are_good() {
         "        startFrom: Offsets\n        startOffsets: []\n",
     ] {
         assert_eq!(parse(&edited(KAFKA, offsets, begin)).err(), None, "{begin}");
+    }
+}
+
+#[test]
+fn a_store_that_speaks_s3_is_named_by_endpoint_and_region() {
+    for endpoint in ["http://127.0.0.1:7070", "https://minio.storage:9000/", "http://[::1]:9000"] {
+        let location =
+            format!("{{uri: s3://streams/prod, endpoint: \"{endpoint}\", region: eu-1, pathStyle: true}}");
+        let text = edited(FILES, "{uri: state}", &location);
+
+        assert_eq!(parse(&text).err(), None, "{location}");
     }
 }
 

@@ -4,9 +4,10 @@
 //! Never: asks the file system.
 
 use super::{Findings, targets};
-use crate::state::{Checkpoints, State};
+use crate::bucket::{BucketUrl, StoreKind, endpoint_problem};
+use crate::state::{Checkpoints, State, StateLocation};
 
-const LOCATION: &str = "spec.state.location.uri";
+const LOCATION: &str = "spec.state.location";
 const CHECKPOINT: &str = "spec.state.checkpoint";
 /// More often than this, checkpoints would do little else than wait for the disk.
 const INTERVAL_MIN_MS: i64 = 50;
@@ -18,11 +19,37 @@ const RETAIN_MAX: u32 = 1_000;
 
 pub(super) fn check(findings: &mut Findings, state: &State) {
     if let Some(location) = &state.location {
-        findings.not_blank(LOCATION, &location.uri, "the path of a folder");
-        targets::local(findings, LOCATION.to_owned(), &location.uri);
+        check_location(findings, location);
     }
     if let Some(checkpoint) = &state.checkpoint {
         check_checkpoints(findings, checkpoint);
+    }
+}
+
+fn check_location(findings: &mut Findings, location: &StateLocation) {
+    let uri = format!("{LOCATION}.uri");
+    let StateLocation { endpoint, region, path_style, .. } = location;
+    findings.not_blank(&uri, &location.uri, "the path of a folder, or `s3://BUCKET/FOLDER`");
+    let kind = match BucketUrl::parse(&location.uri) {
+        None => {
+            targets::local_or(findings, uri, &location.uri, "an `s3://`, `gs://` or `az://` URL");
+            None
+        }
+        Some(Ok(url)) => Some(url.kind),
+        Some(Err(problem)) => return findings.add(uri, problem),
+    };
+    let of_s3 =
+        [("endpoint", endpoint.is_some()), ("region", region.is_some()), ("pathStyle", path_style.is_some())];
+    for (field, _) in of_s3.iter().filter(|(_, set)| *set && kind != Some(StoreKind::S3)) {
+        findings.add(format!("{LOCATION}.{field}"), "belongs to an `s3://` URL: leave it out, or write one");
+    }
+    if let Some(problem) = endpoint.as_deref().and_then(endpoint_problem) {
+        findings.add(format!("{LOCATION}.endpoint"), problem);
+    }
+    let fits = |c: char| c.is_ascii_alphanumeric() || c == '-';
+    if let Some(region) = region.as_ref().filter(|region| region.is_empty() || !region.chars().all(fits)) {
+        let problem = format!("`{region}` is not a region: write one such as `eu-central-1`");
+        findings.add(format!("{LOCATION}.region"), problem);
     }
 }
 

@@ -103,13 +103,18 @@ impl Side {
 
 /// Reports a URL that is not a path on this machine.
 pub(super) fn local(findings: &mut Findings, path: String, url: &str) -> bool {
+    local_or(findings, path, url, "a `file://` URL")
+}
+
+/// The same where `other` may be written, too.
+pub(super) fn local_or(findings: &mut Findings, path: String, url: &str, other: &str) -> bool {
     let message = match url.split_once("://") {
         None => return true,
         Some(("file", rest)) if rest.starts_with('/') => return true,
         Some(("file", _)) => {
             format!("`{url}` names a host: write `file:///` and an absolute path, or a plain path")
         }
-        Some((scheme, _)) => format!("`{scheme}` URLs are not supported: write a path or a `file://` URL"),
+        Some((scheme, _)) => format!("`{scheme}` URLs are not supported: write a path or {other}"),
     };
     findings.add(path, message);
     false

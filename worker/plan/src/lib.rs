@@ -27,6 +27,7 @@ pub use kafka::{
 };
 pub use plan::{
     BadRecordsPlan, ColumnGenerator, EventTimePlan, FilesPlan, FormatPlan, GeneratedValue, GeneratorPlan,
-    LatePlan, NumberText, Plan, SinkKind, SinkPlan, SourceKind, SourcePlan, StatePlan, WindowPlan,
+    LatePlan, LocationPlan, NumberText, Plan, SinkKind, SinkPlan, SourceKind, SourcePlan, StatePlan,
+    WindowPlan,
 };
 pub use transforms::{Rejected, Transformed, Transforms};

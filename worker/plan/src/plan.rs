@@ -1,13 +1,15 @@
 //! What a compiled job looks like.
 //!
 //! Owns: the types that the worker runs by. All defaults are applied, all paths absolute, all names resolved.
-//! Never: holds an `Option` that means "use the default".
+//! Never: holds an `Option` that means "use the default", but where the environment says what that is.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::fmt;
+use std::path::{Path, PathBuf};
 
 use arrow::datatypes::SchemaRef;
 use streamjob_core::aggregate::AggregateSpec;
+use streamjob_crds::BucketUrl;
 
 use crate::{EventTimeExpr, KafkaOutputPlan, KafkaSourcePlan, Transforms};
 
@@ -56,14 +58,52 @@ impl Plan {
 /// Where state is kept, and how often it is saved.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct StatePlan {
-    /// The job's own folder in the location. Absolute.
-    pub folder: PathBuf,
+    /// The job's own folder in the location.
+    pub location: LocationPlan,
     /// From the beginning of one checkpoint to that of the next.
     pub interval_ms: u64,
     /// A checkpoint that takes longer is abandoned. More than `interval_ms`.
     pub timeout_ms: u64,
     /// How many checkpoints are kept; at least one.
     pub retain: u32,
+}
+
+/// A folder for state.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum LocationPlan {
+    /// Of this machine. Absolute.
+    Folder(PathBuf),
+    /// Of an object store.
+    Bucket {
+        /// Which bucket, and which folder in it.
+        url: BucketUrl,
+        /// The server, if it is not that of the environment or the default one.
+        endpoint: Option<String>,
+        /// The region, in the same way.
+        region: Option<String>,
+        /// Whether the bucket is part of a request's path, if it is said.
+        path_style: Option<bool>,
+    },
+}
+
+impl LocationPlan {
+    /// The folder, if it is one of this machine.
+    pub fn folder(&self) -> Option<&Path> {
+        match self {
+            Self::Folder(folder) => Some(folder),
+            Self::Bucket { .. } => None,
+        }
+    }
+}
+
+impl fmt::Display for LocationPlan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Folder(folder) => write!(f, "{}", folder.display()),
+            Self::Bucket { url, endpoint: Some(endpoint), .. } => write!(f, "{url} at {endpoint}"),
+            Self::Bucket { url, endpoint: None, .. } => write!(f, "{url}"),
+        }
+    }
 }
 
 /// Where rows come from.

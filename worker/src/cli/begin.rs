@@ -3,23 +3,22 @@
 //! Owns: from the name of a checkpoint or savepoint to what the log is asked for; what a fresh start would lose.
 //! Never: decides whether a start is allowed: the log does, when it appends.
 
-use std::path::Path;
-
 use streamjob_checkpoint::checkpoint::Checkpoint;
 use streamjob_checkpoint::ids::Generation;
 use streamjob_checkpoint::protocol::BeginAt;
 use streamjob_checkpoint::record::{Body, Record, Restore};
 use streamjob_checkpoint::savepoint;
-use streamjob_checkpoint::store::StateStore;
 use streamjob_plan::Plan;
+use tokio::runtime::Runtime;
 use uuid::Uuid;
 
 use super::args::{RestorePoint, RunArgs};
 use super::checkpoints::view::ago;
 use super::state::{
-    JobState, Point, StateError, check_fingerprint, newest, now_ms, savepoint_in, savepoint_point,
+    JobState, Point, StateError, check_fingerprint, newest, now_ms, reader, savepoint_in, savepoint_point,
 };
 use crate::progress::format::{bytes, count, instant};
+use crate::runtime::location;
 
 /// What a run begins with. A savepoint is copied into the job's state, so that it may be deleted afterwards.
 pub(super) fn begin_at(args: &RunArgs, plan: &Plan) -> Result<BeginAt, StateError> {
@@ -31,32 +30,33 @@ pub(super) fn begin_at(args: &RunArgs, plan: &Plan) -> Result<BeginAt, StateErro
     }
     let Some(named) = &args.from else { return Ok(BeginAt::Latest) };
     let state = existing(plan)?;
+    // A connection to a store lives on the runtime that made it.
+    let elsewhere = reader()?;
+    let runtime = state.as_ref().map_or(&elsewhere, JobState::runtime);
     let point = match (&state, named) {
         (Some(state), named) => state.find(Some(named))?,
         // A savepoint of another place can begin a state.
-        (None, RestorePoint::Savepoint(folder)) => elsewhere(folder, plan)?,
+        (None, RestorePoint::Savepoint(folder)) => from_elsewhere(folder, plan, runtime)?,
         (None, RestorePoint::Epoch(_)) => return Err(StateError::no_state(plan)),
     };
     check_fingerprint(&point.name, &point.checkpoint, plan, |_| true)?;
     let request = Restore { id: Uuid::new_v4().simple().to_string(), from: point.name.clone() };
-    let checkpoint = Box::new(own_objects(point, plan, state.as_ref())?);
+    let checkpoint = Box::new(runtime.block_on(own_objects(point, plan, state.as_ref()))?);
     Ok(BeginAt::From { request, checkpoint })
 }
 
 /// The checkpoint, with all its objects in the job's own state.
-fn own_objects(point: Point, plan: &Plan, state: Option<&JobState>) -> Result<Checkpoint, StateError> {
+async fn own_objects(point: Point, plan: &Plan, state: Option<&JobState>) -> Result<Checkpoint, StateError> {
     let Some(opened) = &point.savepoint else { return Ok(point.checkpoint) };
     let head = match state {
-        Some(state) => state.wait(state.log.head())?,
+        Some(state) => state.log.head().await?,
         None => None,
     };
     // The generation that this start will claim. If it does not come to that, a later one deletes the copies.
     let incarnation = head.map_or(0, |head| head.record.generation.incarnation) + 1;
-    let into = StateStore::local(&plan.state.folder)?;
+    let into = location::open(&plan.state.location)?;
     let generation = Generation { incarnation, attempt: 1 };
-    let imported =
-        super::state::reader()?.block_on(savepoint::import(&point.store, opened, &into, generation));
-    Ok(imported?)
+    Ok(savepoint::import(&point.store, opened, &into, generation).await?)
 }
 
 /// The job's state, if there is one.
@@ -68,15 +68,15 @@ fn existing(plan: &Plan) -> Result<Option<JobState>, StateError> {
     }
 }
 
-fn elsewhere(folder: &str, plan: &Plan) -> Result<Point, StateError> {
-    match savepoint_in(Path::new(folder)) {
+fn from_elsewhere(folder: &str, plan: &Plan, runtime: &Runtime) -> Result<Point, StateError> {
+    match savepoint_in(folder) {
         Ok(store) => {
-            let opened = super::state::reader()?.block_on(savepoint::open(&store))?;
+            let opened = runtime.block_on(savepoint::open(&store))?;
             Ok(savepoint_point(store, opened))
         }
         Err(error) if error.is_missing() => Err(StateError::NoSavepoint {
             named: folder.to_owned(),
-            folder: plan.state.folder.join("savepoints").display().to_string(),
+            folder: format!("{}/savepoints", plan.state.location),
             there: format!("{} has no state, so it has none of its own", plan.job),
         }),
         Err(error) => Err(error.into()),

@@ -12,10 +12,13 @@ use tracing_subscriber::filter::ParseError;
 use super::args::LogFormat;
 use crate::progress::Screen;
 
-/// Begins to write logs. A filter on the command line goes before `RUST_LOG`; without both it is `info`.
+/// A store over HTTP says what it tries again itself; what matters of that is said by whoever asked it.
+const DEFAULT: &str = "info,object_store=warn";
+
+/// Begins to write logs. A filter on the command line goes before `RUST_LOG`; without both it is [`DEFAULT`].
 pub(super) fn start(filter: Option<&str>, format: LogFormat, screen: Screen) -> Result<(), ParseError> {
     let from_environment = std::env::var("RUST_LOG").ok().filter(|filter| !filter.is_empty());
-    let filter = EnvFilter::try_new(filter.or(from_environment.as_deref()).unwrap_or("info"))?;
+    let filter = EnvFilter::try_new(filter.or(from_environment.as_deref()).unwrap_or(DEFAULT))?;
     let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(move || screen.clone());
     // A standard error that its reader has closed ends the log, not the job.
     let subscriber = subscriber.log_internal_errors(false);

@@ -70,7 +70,7 @@ fn list(args: &ListArgs, out: &mut impl Write) -> Result<Exit, StateError> {
     let state = JobState::open(&args.manifest)?;
     let found = state.wait(savepoint::list(&state.store))?;
     let savepoints = found.into_iter().map(Entry::of).collect();
-    let listing = Listing { job: state.plan.job.clone(), state: state.store.shown().to_owned(), savepoints };
+    let listing = Listing { job: state.job.clone(), state: state.store.shown().to_owned(), savepoints };
     let people = ForPeople { listing: &listing, now_ms: now_ms() };
     Ok(print(out, args.json, &listing, &people))
 }
@@ -86,7 +86,7 @@ fn verify(args: &VerifySavepointsArgs, out: &mut impl Write) -> Result<Exit, Sta
         }
         None => state.wait(verify_all(&state))?,
     };
-    let report = Report::of_savepoints(&state.plan.job, state.store.shown().to_owned(), reads);
+    let report = Report::of_savepoints(&state.job, state.store.shown().to_owned(), reads);
     let printed = print(out, args.json, &report, &report);
     Ok(if report.whole { printed } else { Exit::Failed })
 }

@@ -5,7 +5,7 @@
 
 use std::future::Future;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use streamjob_checkpoint::bundle::BundleError;
@@ -16,7 +16,7 @@ use streamjob_checkpoint::record::{Record, Stored};
 use streamjob_checkpoint::savepoint::{self, Savepoint, SavepointError};
 use streamjob_checkpoint::store::{StateStore, StoreError};
 use streamjob_crds::ManifestErrors;
-use streamjob_plan::Plan;
+use streamjob_plan::{LocationPlan, Plan};
 use thiserror::Error;
 use tokio::runtime::{Builder, Runtime};
 
@@ -24,6 +24,7 @@ use super::Exit;
 use super::args::RestorePoint;
 use super::checkpoints::view::restorable;
 use super::manifest;
+use crate::runtime::location;
 
 /// Why a job's state cannot be looked at.
 #[derive(Debug, Error)]
@@ -40,6 +41,14 @@ pub(super) enum StateError {
         /// The job.
         job: String,
         /// Where it would be.
+        folder: String,
+    },
+    /// There is none.
+    #[error(
+        "there is no state in {folder}: name the folder that holds `log/`, which is the location and the job's name"
+    )]
+    NothingThere {
+        /// The folder.
         folder: String,
     },
     /// It has only just begun.
@@ -114,7 +123,9 @@ pub(super) enum StateError {
 
 /// A job and what it has stored.
 pub(super) struct JobState {
-    pub(super) plan: Plan,
+    pub(super) job: String,
+    /// Unless the state was named, and not the manifest.
+    pub(super) plan: Option<Plan>,
     pub(super) store: StateStore,
     pub(super) log: Log,
     runtime: Runtime,
@@ -137,7 +148,7 @@ pub(super) struct Point {
 impl StateError {
     /// The job has not run yet.
     pub(super) fn no_state(plan: &Plan) -> Self {
-        Self::NoState { job: plan.job.clone(), folder: plan.state.folder.display().to_string() }
+        Self::NoState { job: plan.job.clone(), folder: plan.state.location.to_string() }
     }
 
     /// How a command that meets it ends.
@@ -145,6 +156,7 @@ impl StateError {
         match self {
             Self::Manifest(_) => Exit::Mistake,
             Self::NoState { .. }
+            | Self::NothingThere { .. }
             | Self::NoCheckpoint { .. }
             | Self::NoEpoch { .. }
             | Self::NoSavepoint { .. }
@@ -160,21 +172,40 @@ impl StateError {
 }
 
 impl JobState {
-    /// Opens the state of a manifest's job.
+    /// Opens the state of a manifest's job, or the state that lies in a folder or behind a URL.
     pub(super) fn open(path: &Path) -> Result<Self, StateError> {
-        Self::of(manifest::compile(path)?)
+        match path.to_str().filter(|text| text.contains("://") || path.is_dir()) {
+            Some(text) => Self::at(&location::named(text)?),
+            None => Self::of(manifest::compile(path)?),
+        }
+    }
+
+    fn at(location: &LocationPlan) -> Result<Self, StateError> {
+        let store = match location::open_to_read(location) {
+            Err(error) if error.is_missing() => {
+                return Err(StateError::NothingThere { folder: location.to_string() });
+            }
+            opened => opened?,
+        };
+        let job = store.shown().rsplit('/').next().unwrap_or_default().to_owned();
+        Ok(Self { job, plan: None, log: Log::new(store.clone()), store, runtime: reader()? })
     }
 
     /// Opens the state of a job.
     pub(super) fn of(plan: Plan) -> Result<Self, StateError> {
         let runtime = reader()?;
-        let store = match StateStore::local_to_read(&plan.state.folder) {
+        let store = match location::open_to_read(&plan.state.location) {
             Ok(store) => store,
             Err(error) if error.is_missing() => return Err(StateError::no_state(&plan)),
             Err(error) => return Err(error.into()),
         };
         let log = Log::new(store.clone());
-        Ok(Self { plan, store, log, runtime })
+        Ok(Self { job: plan.job.clone(), plan: Some(plan), store, log, runtime })
+    }
+
+    /// What waits for answers of the store.
+    pub(super) fn runtime(&self) -> &Runtime {
+        &self.runtime
     }
 
     /// Waits for an answer of the store.
@@ -185,7 +216,14 @@ impl JobState {
     /// All records that are left, oldest first; at least one.
     pub(super) fn records(&self) -> Result<Vec<Stored>, StateError> {
         let records = self.wait(self.log.records())?;
-        if records.is_empty() { Err(StateError::no_state(&self.plan)) } else { Ok(records) }
+        if records.is_empty() { Err(self.nothing()) } else { Ok(records) }
+    }
+
+    fn nothing(&self) -> StateError {
+        match &self.plan {
+            Some(plan) => StateError::no_state(plan),
+            None => StateError::NothingThere { folder: self.store.shown().to_owned() },
+        }
     }
 
     /// The checkpoint or savepoint of this name; without one, the checkpoint that a start would go on from.
@@ -202,9 +240,7 @@ impl JobState {
         let stored = self.records()?;
         let records: Vec<&Record> = stored.iter().map(|stored| &stored.record).collect();
         let record = match epoch {
-            None => {
-                newest(&records).ok_or_else(|| StateError::NoCheckpoint { job: self.plan.job.clone() })?
-            }
+            None => newest(&records).ok_or_else(|| StateError::NoCheckpoint { job: self.job.clone() })?,
             Some(epoch) => of_epoch(&records, epoch).ok_or_else(|| self.no_epoch(epoch, &records))?,
         };
         let checkpoint = record.checkpoint().expect("records without a checkpoint are not found").clone();
@@ -225,7 +261,7 @@ impl JobState {
             [only] => format!("there is {only}"),
             several => format!("there are {}", several.join(", ")),
         };
-        StateError::NoEpoch { job: self.plan.job.clone(), epoch, there }
+        StateError::NoEpoch { job: self.job.clone(), epoch, there }
     }
 
     /// A savepoint of this job by its id, or any savepoint by its folder.
@@ -240,7 +276,7 @@ impl JobState {
                 Err(error) => return Err(error.into()),
             }
         }
-        match savepoint_in(Path::new(named)) {
+        match savepoint_in(named) {
             Ok(store) => {
                 let opened = self.wait(savepoint::open(&store))?;
                 Ok(savepoint_point(store, opened))
@@ -266,10 +302,9 @@ impl JobState {
     }
 }
 
-/// A savepoint that is a folder of this machine.
-pub(super) fn savepoint_in(folder: &Path) -> Result<StateStore, StoreError> {
-    let absolute: PathBuf = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
-    StateStore::local_to_read(&absolute)
+/// A savepoint that is named by its folder or URL.
+pub(super) fn savepoint_in(folder: &str) -> Result<StateStore, StoreError> {
+    location::open_to_read(&location::named(folder)?)
 }
 
 pub(super) fn savepoint_point(store: StateStore, opened: Savepoint) -> Point {

@@ -43,9 +43,9 @@ struct Job {
 impl Job {
     fn new() -> Self {
         let mut job = Self::without_state();
-        let store = StateStore::local(&job.plan.state.folder).expect("a folder can be made");
+        let store = StateStore::local(&job.state()).expect("a folder can be made");
         let name = state::reader().expect("a runtime").block_on(write(&store, &job.plan));
-        job.object = job.plan.state.folder.join(name);
+        job.object = job.state().join(name);
         job
     }
 
@@ -55,6 +55,10 @@ impl Job {
         fs::write(&manifest, MANIFEST).expect("written");
         let plan = manifest::compile(&manifest).expect("a valid manifest");
         Self { folder, manifest, plan, object: PathBuf::new() }
+    }
+
+    fn state(&self) -> PathBuf {
+        self.plan.state.location.folder().expect("a folder of this machine").to_owned()
     }
 
     fn checkpoints(&self, command: &CheckpointsCommand) -> (Exit, String, String) {
@@ -117,9 +121,9 @@ impl Job {
     fn take_savepoint(&self, id: &str) -> PathBuf {
         let state = state::JobState::open(&self.manifest).expect("there is state");
         let record = state.checkpoint(None).expect("a checkpoint").record.expect("in a record");
-        let store = StateStore::local(&self.plan.state.folder).expect("the folder is there");
+        let store = StateStore::local(&self.state()).expect("the folder is there");
         state.wait(copies::take(&store, id, 0, &record)).expect("taken");
-        self.plan.state.folder.join("savepoints").join(id)
+        self.state().join("savepoints").join(id)
     }
 
     /// Everything in the folder, with what it holds.
@@ -283,7 +287,7 @@ fn a_damaged_object_is_named_with_what_to_do() {
 #[test]
 fn a_record_that_cannot_be_read_is_named() {
     let job = Job::new();
-    let newest = job.plan.state.folder.join("log/00000000000000000003.json");
+    let newest = job.state().join("log/00000000000000000003.json");
     let text = fs::read_to_string(&newest).expect("there");
     fs::write(&newest, text.replace("300", "301")).expect("written");
 
@@ -354,10 +358,10 @@ fn a_savepoint_is_listed_verified_exported_and_gone_back_to() {
     assert_eq!((verified, rows.lines().count()), (Exit::Done, 4));
     let BeginAt::From { checkpoint, .. } = begin else { panic!("{begin:?}") };
     assert!(checkpoint.objects[0].name.starts_with("data/2-1/"), "{:?}", checkpoint.objects);
-    assert!(job.plan.state.folder.join(&checkpoint.objects[0].name).exists());
+    assert!(job.state().join(&checkpoint.objects[0].name).exists());
     // It does not depend on the state that it was taken of.
     fs::rename(&folder, job.folder.path().join("elsewhere")).expect("moved");
-    fs::remove_dir_all(&job.plan.state.folder).expect("removed");
+    fs::remove_dir_all(job.state()).expect("removed");
     let named = job.folder.path().join("elsewhere").display().to_string();
     let moved = job.begin(&["--from", &named]).expect("it is there");
     assert!(matches!(moved, BeginAt::From { .. }));

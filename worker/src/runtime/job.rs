@@ -18,7 +18,7 @@ use streamjob_plan::Plan;
 use tokio::runtime::{Builder, Runtime};
 use uuid::Uuid;
 
-use super::RunError;
+use super::{RunError, location};
 use super::earlier::publish_earlier;
 use super::messages::Publication;
 use super::worker::wiring;
@@ -98,7 +98,8 @@ pub struct State {
 impl State {
     /// The state of a plan's job, in its folder, which is made if it is not there.
     pub fn open(plan: &Plan) -> Result<Self, RunError> {
-        let state = Self::over(StateStore::local(&plan.state.folder)?)?;
+        let state = Self::over(location::open(&plan.state.location)?)?;
+        location::warn_if_untested(&plan.state.location);
         // A store that is away is waited for: it would be waited for all the same by whoever started the job again.
         let patient = state.store.clone().with_patience(Patience::Endless);
         state.runtime.block_on(patient.probe(WriterId(Uuid::new_v4().as_u128())))?;

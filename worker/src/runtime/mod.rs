@@ -8,6 +8,7 @@ pub mod control;
 pub mod coordinator;
 mod earlier;
 mod job;
+pub mod location;
 pub mod messages;
 mod process;
 mod stop;

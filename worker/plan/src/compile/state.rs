@@ -1,15 +1,15 @@
 //! Where the state of a job is kept.
 //!
 //! Owns: the folder of a job's state, and the defaults.
-//! Never: creates a folder.
+//! Never: creates a folder, or asks a store.
 
 use std::path::Path;
 
-use streamjob_crds::{Duration, State};
+use streamjob_crds::{BucketUrl, Duration, State, StateLocation};
 
 use super::paths;
-use crate::StatePlan;
 use crate::error::Problems;
+use crate::{LocationPlan, StatePlan};
 
 /// Beside the manifest, when no location is given.
 const LOCATION: &str = ".streamjob";
@@ -23,15 +23,29 @@ pub(super) fn compile(
     base: &Path,
     problems: &mut Problems,
 ) -> Option<StatePlan> {
-    let location = spec.and_then(|state| state.location.as_ref());
-    let uri = location.map_or(LOCATION, |location| location.uri.as_str());
-    let location = problems.keep("spec.state.location.uri", paths::absolute(uri, base))?;
+    let written = spec.and_then(|state| state.location.as_ref());
+    let location = problems.keep("spec.state.location.uri", location(written, job, base))?;
     let checkpoint = spec.and_then(|state| state.checkpoint.clone()).unwrap_or_default();
     Some(StatePlan {
-        folder: location.join(job),
+        location,
         interval_ms: millis(checkpoint.interval, INTERVAL_MS),
         timeout_ms: millis(checkpoint.timeout, TIMEOUT_MS),
         retain: checkpoint.retain.unwrap_or(RETAIN),
+    })
+}
+
+fn location(written: Option<&StateLocation>, job: &str, base: &Path) -> Result<LocationPlan, String> {
+    let uri = written.map_or(LOCATION, |location| location.uri.as_str());
+    let Some(url) = BucketUrl::parse(uri) else {
+        return Ok(LocationPlan::Folder(paths::absolute(uri, base)?.join(job)));
+    };
+    let mut url = url?;
+    url.prefix = [url.prefix.as_str(), job].join("/").trim_start_matches('/').to_owned();
+    Ok(LocationPlan::Bucket {
+        url,
+        endpoint: written.and_then(|location| location.endpoint.clone()),
+        region: written.and_then(|location| location.region.clone()),
+        path_style: written.and_then(|location| location.path_style),
     })
 }
 

@@ -132,12 +132,29 @@ fn state_lies_in_a_folder_of_the_jobs_own() {
     let state = |state: &str| plan(&format!("{}  state: {state}\n", CLICKS.trim_start())).state;
     let defaults = plan(CLICKS).state;
 
-    assert_eq!(defaults.folder, Path::new("/jobs/.streamjob/clicks"));
+    assert_eq!(defaults.location.folder(), Some(Path::new("/jobs/.streamjob/clicks")));
     assert_eq!((defaults.interval_ms, defaults.timeout_ms, defaults.retain), (10_000, 600_000, 3));
     let written = state("{location: {uri: ../state}, checkpoint: {interval: 50ms, timeout: 1m, retain: 9}}");
-    assert_eq!(written.folder, Path::new("/state/clicks"));
+    assert_eq!(written.location.folder(), Some(Path::new("/state/clicks")));
     assert_eq!((written.interval_ms, written.timeout_ms, written.retain), (50, 60_000, 9));
-    assert_eq!(state("{location: {uri: 'file:///var/a%20b'}}").folder, Path::new("/var/a b/clicks"));
+    let spaced = state("{location: {uri: 'file:///var/a%20b'}}");
+    assert_eq!(spaced.location.folder(), Some(Path::new("/var/a b/clicks")));
+}
+
+#[test]
+fn state_in_a_bucket_lies_in_a_folder_of_the_jobs_own() {
+    let shown = |location: &str| {
+        let text = format!("{}  state: {{location: {{{location}}}}}\n", CLICKS.trim_start());
+        plan(&text).state.location.to_string()
+    };
+
+    assert_eq!(shown("uri: s3://streams/prod"), "s3://streams/prod/clicks");
+    assert_eq!(shown("uri: s3://streams/"), "s3://streams/clicks");
+    assert_eq!(shown("uri: gs://streams/a/b"), "gs://streams/a/b/clicks");
+    assert_eq!(
+        shown("uri: s3://streams, endpoint: \"http://127.0.0.1:9\", pathStyle: true"),
+        "s3://streams/clicks at http://127.0.0.1:9"
+    );
 }
 
 #[test]

@@ -75,26 +75,26 @@ impl Targets<'_> {
                 let why = format!("{path} is the folder of {other} too: each needs its own");
                 problems.add(field, why);
             }
-            let state = self.state.is_some_and(|state| state.folder == **folder);
+            let state = self.state.is_some_and(|state| state.location.folder() == Some(*folder));
             if let Some(pattern) = patterns.iter().find(|pattern| !state && reads_from(pattern, folder)) {
                 let why = format!("{path} is read too, by {pattern} of the source: write to another folder");
                 problems.add(field, why);
             }
         }
-        if let Some(state) = self.state
-            && let Some(pattern) = patterns.iter().find(|pattern| reads_state(pattern, &state.folder))
+        if let Some(folder) = self.state.and_then(|state| state.location.folder())
+            && let Some(pattern) = patterns.iter().find(|pattern| reads_state(pattern, folder))
         {
-            let folder = state.folder.display();
+            let folder = folder.display();
             let remedy = "keep state outside of the folders that are read, or write a narrower pattern";
             problems
                 .add(STATE, format!("state in {folder} is read too, by {pattern} of the source: {remedy}"));
         }
     }
 
-    fn folders(&self) -> Vec<(String, &PathBuf)> {
-        let mut folders = Vec::new();
-        if let Some(state) = self.state {
-            folders.push((STATE.to_owned(), &state.folder));
+    fn folders(&self) -> Vec<(String, &Path)> {
+        let mut folders: Vec<(String, &Path)> = Vec::new();
+        if let Some(folder) = self.state.and_then(|state| state.location.folder()) {
+            folders.push((STATE.to_owned(), folder));
         }
         let url = |path: &str| format!("{path}.files.url");
         if let Some(SinkKind::Files { folder }) = self.sink {

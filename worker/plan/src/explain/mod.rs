@@ -241,7 +241,7 @@ fn sink(plan: &Plan) -> String {
 }
 
 fn state(state: &StatePlan, text: &mut Text) {
-    text.entry("state", &format!("in {}", state.folder.display()));
+    text.entry("state", &format!("in {}", state.location));
     let (interval, timeout) = (millis(state.interval_ms), millis(state.timeout_ms));
     text.line(&format!(
         "a checkpoint every {interval}, abandoned after {timeout}; {} are kept",

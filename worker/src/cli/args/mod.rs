@@ -93,7 +93,7 @@ pub(super) struct RunArgs {
     /// The job's YAML; relative paths in it are relative to it
     pub(super) manifest: PathBuf,
 
-    /// Go back to a checkpoint (its epoch) or to a savepoint (its id or folder), once. What was put out after it is put out again
+    /// Go back to a checkpoint (its epoch) or to a savepoint (its id, folder or URL), once. What was put out after it is put out again
     #[arg(long, value_name = "CHECKPOINT|SAVEPOINT", conflicts_with = "fresh")]
     pub(super) from: Option<RestorePoint>,
 

@@ -14,6 +14,7 @@ use streamjob_checkpoint::ids::Epoch;
 const LIST_EXAMPLES: &str = "\
 Examples:
   streamjob checkpoints list job.yaml                              the newest is the last line
+  streamjob checkpoints list s3://streams/prod/clicks               without the manifest
   streamjob checkpoints list job.yaml --json | jq '.checkpoints[-1].epoch'";
 
 const SHOW_EXAMPLES: &str = "\
@@ -88,7 +89,7 @@ pub(in crate::cli) enum StateCommand {
 
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct ListArgs {
-    /// The job's YAML
+    /// The job's YAML, or the folder or URL of its state
     pub(in crate::cli) manifest: PathBuf,
 
     /// Print one JSON object
@@ -98,7 +99,7 @@ pub(in crate::cli) struct ListArgs {
 
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct ShowArgs {
-    /// The job's YAML
+    /// The job's YAML, or the folder or URL of its state
     pub(in crate::cli) manifest: PathBuf,
 
     /// Which checkpoint [default: the newest]
@@ -112,7 +113,7 @@ pub(in crate::cli) struct ShowArgs {
 
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct VerifyCheckpointsArgs {
-    /// The job's YAML
+    /// The job's YAML, or the folder or URL of its state
     pub(in crate::cli) manifest: PathBuf,
 
     /// Which checkpoint [default: all]
@@ -140,10 +141,10 @@ pub(in crate::cli) struct TakeArgs {
 
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct VerifySavepointsArgs {
-    /// The job's YAML
+    /// The job's YAML, or the folder or URL of its state
     pub(in crate::cli) manifest: PathBuf,
 
-    /// Its id, or the folder it lies in [default: all savepoints of the job]
+    /// Its id, or the folder or URL it lies in [default: all savepoints of the job]
     pub(in crate::cli) savepoint: Option<String>,
 
     /// Print one JSON object
@@ -156,7 +157,7 @@ pub(in crate::cli) struct ExportArgs {
     /// The job's YAML
     pub(in crate::cli) manifest: PathBuf,
 
-    /// A checkpoint (its epoch) or a savepoint (its id or folder) [default: the newest checkpoint]
+    /// A checkpoint (its epoch) or a savepoint (its id, folder or URL) [default: the newest checkpoint]
     #[arg(long, value_name = "CHECKPOINT|SAVEPOINT")]
     pub(in crate::cli) from: Option<RestorePoint>,
 

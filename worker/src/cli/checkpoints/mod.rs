@@ -39,8 +39,8 @@ fn list(args: &ListArgs, out: &mut impl Write) -> Result<Exit, StateError> {
     let state = JobState::open(&args.manifest)?;
     let stored = state.records()?;
     let records: Vec<&Record> = stored.iter().map(|stored| &stored.record).collect();
-    let running = control::is_running(&state.plan);
-    let listing = Listing::of(&state.plan.job, state.store.shown().to_owned(), &records, running);
+    let running = state.plan.as_ref().is_some_and(control::is_running);
+    let listing = Listing::of(&state.job, state.store.shown().to_owned(), &records, running);
     let listing = listing.expect("a log that could be read has a head");
     Ok(print(out, args.json, &listing, &ForPeople { listing: &listing, now_ms: now_ms() }))
 }
@@ -57,7 +57,7 @@ fn show(args: &ShowArgs, out: &mut impl Write) -> Result<Exit, StateError> {
     let state = JobState::open(&args.manifest)?;
     let point = state.checkpoint(args.epoch)?;
     let record = point.record.as_ref().expect("a checkpoint is in a record");
-    let shown = Shown { job: &state.plan.job, state: state.store.shown(), record };
+    let shown = Shown { job: &state.job, state: state.store.shown(), record };
     let detail = Detail { record, checkpoint: &point.checkpoint, now_ms: now_ms() };
     Ok(print(out, args.json, &shown, &detail))
 }
@@ -68,7 +68,7 @@ fn verify_checkpoints(args: &VerifyCheckpointsArgs, out: &mut impl Write) -> Res
         Some(epoch) => {
             let point = state.checkpoint(Some(epoch))?;
             let read = state.wait(read(&point.store, &point.checkpoint))?;
-            Report::of_checkpoints(&state.plan.job, state.store.shown().to_owned(), Vec::new(), vec![read])
+            Report::of_checkpoints(&state.job, state.store.shown().to_owned(), Vec::new(), vec![read])
         }
         None => state.wait(verify_all(&state))?,
     };
@@ -103,7 +103,7 @@ async fn verify_all(state: &JobState) -> Result<Report, StateError> {
             reads.push(read);
         }
     }
-    Ok(Report::of_checkpoints(&state.plan.job, state.store.shown().to_owned(), log, reads))
+    Ok(Report::of_checkpoints(&state.job, state.store.shown().to_owned(), log, reads))
 }
 
 /// Records that are listed and cannot be read.

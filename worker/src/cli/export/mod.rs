@@ -20,7 +20,7 @@ use thiserror::Error;
 
 use super::args::{ExportArgs, StateCommand};
 use super::state::{JobState, Point, StateError, check_fingerprint};
-use super::{Exit, logs};
+use super::{Exit, logs, manifest};
 use crate::progress::Screen;
 use crate::progress::format::{bytes, count, duration};
 use merge::{MergeError, Merger};
@@ -70,10 +70,11 @@ fn failed(error: &ExportError, err: &mut impl Write) -> Exit {
 }
 
 fn export(args: &ExportArgs) -> Result<String, ExportError> {
-    let state = JobState::open(&args.manifest)?;
+    let plan = manifest::compile(&args.manifest).map_err(StateError::from)?;
+    let state = JobState::of(plan.clone())?;
     let point = state.find(args.from.as_ref())?;
-    check_fingerprint(&point.name, &point.checkpoint, &state.plan, shapes_state)?;
-    let merger = Merger::new(&state.plan)?;
+    check_fingerprint(&point.name, &point.checkpoint, &plan, shapes_state)?;
+    let merger = Merger::new(&plan)?;
     let output = args.output.as_deref();
     let output = Output::open(merger.schema(), format(args.format, output), output)?;
     let progress = Shown::new(&point.checkpoint);
