@@ -1,5 +1,5 @@
 # The commands of this repository. All are idempotent; each installs what it needs and says what it does.
-# STREAMJOB_CACHE (default ~/.cache/streamjob) holds what outlives a clone: Python with DuckDB, Kafka, downloads, bench inputs.
+# STREAMJOB_CACHE (default ~/.cache/streamjob) holds what outlives a clone: Python with DuckDB, Kafka, an S3 server, downloads, bench inputs.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -23,7 +23,7 @@ demo: ## install, build, run the flights job on real input, kill it half-way, ru
 
 .PHONY: test
 test: ## install, then every test at sizes that fit: format, lints, tests, docs, examples (first time 10-15 min, then 1-2)
-	@tests/setup build trace answers kafka
+	@tests/setup build trace answers kafka s3
 	@$(MAKE) --no-print-directory lint
 	# One build for all: without --all-targets the tests would compile every dependency once more.
 	cargo build --locked --workspace --all-targets --features streamjob-tests/faults

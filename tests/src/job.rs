@@ -14,6 +14,7 @@ use tempfile::TempDir;
 /// A folder with a manifest and its input.
 pub struct JobFolder {
     folder: TempDir,
+    environment: Vec<(String, String)>,
 }
 
 impl JobFolder {
@@ -21,7 +22,23 @@ impl JobFolder {
     pub fn new(manifest: &str) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         fs::write(folder.path().join("job.yaml"), manifest)?;
-        Ok(Self { folder })
+        Ok(Self { folder, environment: Vec::new() })
+    }
+
+    /// The same, with more variables for all that is run in it.
+    pub fn with_environment<K: Into<String>, V: Into<String>>(
+        self,
+        environment: impl IntoIterator<Item = (K, V)>,
+    ) -> Self {
+        Self {
+            environment: environment.into_iter().map(|(key, value)| (key.into(), value.into())).collect(),
+            ..self
+        }
+    }
+
+    /// These variables.
+    pub fn environment(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.environment.iter().map(|(key, value)| (key.as_str(), value.as_str()))
     }
 
     /// The folder.
@@ -55,7 +72,7 @@ impl JobFolder {
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(streamjob());
         command.arg("run").arg(self.path().join("job.yaml")).args(arguments);
-        command.stdin(Stdio::null());
+        command.stdin(Stdio::null()).envs(self.environment());
         command
     }
 

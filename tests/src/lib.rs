@@ -12,5 +12,7 @@ pub mod inside;
 pub mod job;
 pub mod kafka;
 pub mod process;
+pub mod proxy;
+pub mod s3;
 pub mod timeline;
 pub mod trial;

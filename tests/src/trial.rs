@@ -16,6 +16,7 @@ use crate::checker::{self, Difference, Kind, Rules};
 use crate::feed::Feed;
 use crate::job::streamjob;
 use crate::process::{Ended, Running, Signal};
+use crate::s3;
 use crate::timeline::{Happening, Timeline};
 
 /// No run of a trial takes longer.
@@ -38,6 +39,19 @@ pub struct Setup {
     pub retain: u64,
     /// Rows that are read at once.
     pub batch_rows: u64,
+    /// Where its state is; `None`: in its folder.
+    pub bucket: Option<Bucket>,
+}
+
+/// State in the bucket of an S3 server.
+#[derive(Clone, Debug)]
+pub struct Bucket {
+    /// Where the job finds the server.
+    pub address: String,
+    /// Where the server keeps its objects, as files.
+    pub files: PathBuf,
+    /// The folder in the bucket.
+    pub prefix: String,
 }
 
 /// How one run is started.
@@ -75,6 +89,7 @@ impl Default for Setup {
             timeout_ms: 0,
             retain: 0,
             batch_rows: 1_000,
+            bucket: None,
         }
     }
 }
@@ -113,7 +128,10 @@ impl Trial {
 
     /// Where its state is.
     pub fn state(&self) -> PathBuf {
-        self.path().join(".streamjob").join(NAME)
+        match &self.setup.bucket {
+            Some(bucket) => bucket.files.join(&bucket.prefix).join(NAME),
+            None => self.path().join(".streamjob").join(NAME),
+        }
     }
 
     /// A file of its log.
@@ -132,6 +150,7 @@ impl Trial {
         let mut command = Command::new(streamjob());
         command.arg("run").arg(self.path().join("job.yaml"));
         command.arg("--batch-rows").arg(self.setup.batch_rows.to_string()).args(&start.arguments);
+        command.envs(s3::environment());
         for (name, value) in
             [("STREAMJOB_FAIL_POINT", &start.fail_points), ("STREAMJOB_PLANTED_BUG", &start.bug)]
         {
@@ -285,7 +304,11 @@ impl Trial {
         let fields = [("interval", interval_ms, "ms"), ("timeout", timeout_ms, "ms"), ("retain", retain, "")];
         let set = fields.into_iter().filter(|(_, value, _)| *value > 0);
         let set: Vec<_> = set.map(|(name, value, unit)| format!("{name}: {value}{unit}")).collect();
-        format!("  state: {{checkpoint: {{{}}}}}\n", set.join(", "))
+        let location = self.setup.bucket.as_ref().map_or(String::new(), |bucket| {
+            let Bucket { address, prefix, .. } = bucket;
+            format!("location: {{uri: \"s3://{}/{prefix}\", endpoint: \"http://{address}\"}}, ", s3::BUCKET)
+        });
+        format!("  state: {{{location}checkpoint: {{{}}}}}\n", set.join(", "))
     }
 
     fn manifest(&self, parallelism: u32) -> String {

@@ -10,4 +10,5 @@ mod kafka;
 mod pipeline;
 mod protocol;
 mod state;
+mod stores;
 mod tidy;

@@ -4,6 +4,7 @@
 //! Never: looks at a part that a crate can test alone.
 
 mod abandons;
+mod buckets;
 mod checker;
 mod clock;
 mod fail_points;

@@ -3,6 +3,7 @@
 //! Owns: a job of a few seconds, and calling the program on it.
 //! Never: looks into the state folder itself.
 
+mod in_bucket;
 mod looking;
 mod returning;
 
@@ -48,7 +49,9 @@ spec:
 
 /// `streamjob` with these words; `job.yaml` is the folder's manifest.
 fn say(folder: &JobFolder, words: &[&str]) -> Result<Output> {
-    Ok(Command::new(streamjob()).args(words).current_dir(folder.path()).stdin(Stdio::null()).output()?)
+    let mut command = Command::new(streamjob());
+    command.args(words).current_dir(folder.path()).envs(folder.environment()).stdin(Stdio::null());
+    Ok(command.output()?)
 }
 
 /// The same, which must end with exit code 0; what it printed.
@@ -70,7 +73,7 @@ fn stderr(output: &Output) -> String {
 /// Starts the job and waits until it has a few checkpoints.
 fn start(folder: &JobFolder, words: &[&str]) -> Result<Child> {
     let mut command = Command::new(streamjob());
-    command.args(["run", "job.yaml"]).args(words).current_dir(folder.path());
+    command.args(["run", "job.yaml"]).args(words).current_dir(folder.path()).envs(folder.environment());
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
     let begun = Instant::now();
     while newest(folder).is_none_or(|epoch| epoch < 3) {

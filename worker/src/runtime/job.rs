@@ -18,10 +18,10 @@ use streamjob_plan::Plan;
 use tokio::runtime::{Builder, Runtime};
 use uuid::Uuid;
 
-use super::{RunError, location};
 use super::earlier::publish_earlier;
 use super::messages::Publication;
 use super::worker::wiring;
+use super::{RunError, location};
 use crate::pipeline::clock::Clock;
 use crate::pipeline::records::{MakeDecoder, PartitionReader, SourceError};
 use crate::pipeline::sink::{self, Folder, NewestOutput, Target, Topic};
