@@ -3,7 +3,7 @@
 //! Owns: threads, files, sockets and signals.
 //! Never: decides what a row, a window or a watermark means; that is `streamjob-core`.
 
-// But for calls of librdkafka, in `kafka::native` and `kafka::identity`.
+// But for calls of librdkafka, in `kafka::native`.
 #![deny(unsafe_code)]
 
 pub mod admin;

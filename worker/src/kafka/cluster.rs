@@ -9,6 +9,7 @@ use std::time::Duration;
 use rdkafka::consumer::Consumer;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{Offset, TopicPartitionList};
+use streamjob_checkpoint::retry::Pauses;
 use streamjob_crds::KafkaRole;
 use streamjob_plan::KafkaClusterPlan;
 use tracing::warn;
@@ -21,8 +22,7 @@ const ANSWER: Duration = Duration::from_secs(10);
 const FIRST_ANSWER: Duration = Duration::from_secs(2);
 /// Trouble that is older has nothing to do with what fails now.
 const RECENT: Duration = Duration::from_secs(12);
-const PAUSE: Duration = Duration::from_millis(200);
-const PAUSE_MAX: Duration = Duration::from_secs(10);
+const PAUSES: Pauses = Pauses { min: Duration::from_millis(200), max: Duration::from_secs(10) };
 
 /// What every consumer is set up with, whatever the manifest says.
 const CONSUMER: &[(&str, &str)] = &[
@@ -123,7 +123,7 @@ impl Cluster {
         what: &str,
         mut ask: impl FnMut() -> Result<T, RDKafkaErrorCode>,
     ) -> Result<T, TopicError> {
-        let mut pause = PAUSE;
+        let mut failures = 0;
         loop {
             let error = match ask() {
                 Ok(answer) => return Ok(answer),
@@ -143,8 +143,8 @@ impl Cluster {
             }
             let cause = trouble.map_or_else(|| error.to_string(), |(_, reason)| reason);
             warn!(servers = self.servers, what, cause, "no answer from Kafka; asked again");
-            std::thread::sleep(pause);
-            pause = (pause * 2).min(PAUSE_MAX);
+            failures += 1;
+            std::thread::sleep(PAUSES.after(failures));
         }
     }
 }

@@ -6,13 +6,11 @@
 pub mod cluster;
 pub mod config;
 mod error;
-mod identity;
 pub mod native;
 mod watch;
 
 pub use cluster::Cluster;
 pub use config::{ConfigError, KafkaConfig};
 pub use error::{TopicError, may_pass};
-pub use identity::cluster_id;
 pub use native::WatchedConsumer;
 pub use watch::Watch;

@@ -23,7 +23,7 @@ pub use dead_letter::{DeadLetter, dead_letter_rows, dead_letter_schema};
 pub use error::SinkError;
 pub use files::{FilePublisher, Folder, Publication};
 pub use folder::{NewestOutput, claim_folder, holds_output_of, write_epoch_manifest};
-pub use kafka::{DirectSink, GivenUp, KafkaPublication, KafkaPublisher, KafkaSinkError, Life, cluster_id};
+pub use kafka::{DirectSink, KafkaPublication, KafkaPublisher, KafkaSinkError, Life, cluster_id};
 pub use outbox::{Chunk, Outbox, OutboxSink};
 pub use records::{RecordsSink, Topic, record_bytes_max};
 use stdout::LinesSink;

@@ -8,11 +8,10 @@ use std::collections::BTreeSet;
 use arrow::array::RecordBatch;
 use streamjob_checkpoint::ids::Epoch;
 use streamjob_checkpoint::outbox::Output;
-use streamjob_checkpoint::retry::with_causes;
 
 use crate::durability::Calls;
 use crate::durability::outbox::{Direct, OutboxSender};
-use crate::pipeline::sink::{Chunk, DirectSink, GivenUp, KafkaSinkError, Outbox, Sink, SinkError, Target};
+use crate::pipeline::sink::{Chunk, DirectSink, Outbox, Sink, SinkError, Target};
 
 /// The sinks of one slot, but for bad records.
 pub(super) struct Outlets {
@@ -47,20 +46,12 @@ impl Direct for DirectOut {
         let Self { sink, calls, .. } = self;
         let target = Target::named(target).expect("slots name their targets");
         let Output::Records(records) = output else { unreachable!("a topic takes records") };
-        told(sink.send(target, records, || !calls.are_given_up()))
+        calls.ask(sink.send(target, records))
     }
 
     fn flush(&mut self) -> Result<(), String> {
         let Self { sink, calls, .. } = self;
-        told(sink.flush(|| !calls.are_given_up()))
-    }
-}
-
-fn told(sent: Result<Result<(), GivenUp>, KafkaSinkError>) -> Result<(), String> {
-    match sent {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(GivenUp)) => Err("the worker ends".to_owned()),
-        Err(error) => Err(with_causes(&error)),
+        calls.ask(sink.flush())
     }
 }
 

@@ -152,7 +152,7 @@ impl Publisher {
             let target = Target::named(&chunk.target);
             let target = target.ok_or_else(|| SinkError::Target { name: chunk.target.clone() })?;
             match &mut into.topics {
-                Some(topics) if topics.take(target) => {
+                Some(topics) if topics.takes(target) => {
                     topics.send((target, chunk.slot), chunk.key.as_deref(), &chunk.value).await?;
                 }
                 Some(_) | None => into.files.write(target, chunk.slot, chunk.rows, &chunk.value)?,

@@ -16,12 +16,13 @@ mod progress;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use rdkafka::admin::AdminClient;
 use streamjob_crds::KafkaRole;
 use streamjob_plan::{KafkaClusterPlan, KafkaOutputPlan};
 
-pub use self::direct::{DirectSink, GivenUp};
+pub use self::direct::DirectSink;
 pub use self::error::KafkaSinkError;
-use self::producer::Producer;
+use self::producer::{Producer, Quiet};
 use self::progress::{Known, ProgressTopic};
 use super::{SinkError, Target};
 use crate::kafka::KafkaConfig;
@@ -66,8 +67,8 @@ pub struct KafkaPublication<'a> {
 
 /// The id of the cluster that is written to: what stays while brokers and their addresses change.
 pub fn cluster_id(cluster: &KafkaClusterPlan) -> Result<String, SinkError> {
-    let config = KafkaConfig::new(cluster, KafkaRole::Client)?;
-    match crate::kafka::cluster_id(&config, CALL)? {
+    let client: AdminClient<Quiet> = KafkaConfig::new(cluster, KafkaRole::Client)?.create(Quiet::default())?;
+    match client.inner().fetch_cluster_id(CALL) {
         Some(id) => Ok(id),
         None => Err(KafkaSinkError::Unreachable { servers: cluster.bootstrap_servers.clone() }.into()),
     }
@@ -121,7 +122,7 @@ impl KafkaPublisher {
         let slots: BTreeSet<u32> = slots.into_iter().filter(|&slot| !ready.known.has(slot, epoch)).collect();
         let mut publication = KafkaPublication { publisher: self, epoch, slots: BTreeSet::new() };
         for slot in slots {
-            publication.producer(slot).begin()?;
+            producer(&mut publication.publisher.ready, slot).begin()?;
             publication.slots.insert(slot);
         }
         Ok(publication)
@@ -143,7 +144,7 @@ impl KafkaPublisher {
 
 impl KafkaPublication<'_> {
     /// Whether records of this target go to a topic.
-    pub fn take(&self, target: Target) -> bool {
+    pub fn takes(&self, target: Target) -> bool {
         self.publisher.takes(target)
     }
 
@@ -157,8 +158,8 @@ impl KafkaPublication<'_> {
         if !self.slots.contains(&slot) {
             return Ok(());
         }
-        let topic = self.publisher.topics[&target].clone();
-        Ok(self.producer(slot).send(&topic, key, value).await?)
+        let KafkaPublisher { topics, ready, .. } = &mut *self.publisher;
+        Ok(producer(ready, slot).send(&topics[&target], key, value).await?)
     }
 
     /// Makes all of it visible to readers of committed records.
@@ -167,7 +168,7 @@ impl KafkaPublication<'_> {
         while let Some(slot) = self.slots.first().copied() {
             let key = progress::key(&self.publisher.life.lineage, slot);
             let value = progress::value(epoch);
-            let producer = self.producer(slot);
+            let producer = producer(&mut self.publisher.ready, slot);
             producer.send(progress::TOPIC, Some(key.as_bytes()), value.as_bytes()).await?;
             producer.commit().await?;
             self.slots.remove(&slot);
@@ -176,11 +177,11 @@ impl KafkaPublication<'_> {
         }
         Ok(())
     }
+}
 
-    fn producer(&mut self, slot: u32) -> &mut Producer {
-        let ready = self.publisher.ready.as_mut().expect("it was prepared");
-        ready.producers.get_mut(&slot).expect("every slot has a producer")
-    }
+fn producer(ready: &mut Option<Ready>, slot: u32) -> &mut Producer {
+    let ready = ready.as_mut().expect("a publisher is prepared before it publishes");
+    ready.producers.get_mut(&slot).expect("every slot has a producer")
 }
 
 impl Drop for KafkaPublication<'_> {

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::DeliveryResult;
 use rdkafka::producer::{BaseRecord, Producer as _, ProducerContext, ThreadedProducer};
@@ -16,8 +17,8 @@ use super::CALL;
 use super::error::KafkaSinkError;
 use crate::kafka::KafkaConfig;
 
-/// What we set, whatever the manifest says.
-const FIXED: &[(&str, &str)] =
+/// What every producer is set up with, whatever the manifest says.
+pub(super) const FIXED: &[(&str, &str)] =
     &[("enable.idempotence", "true"), ("acks", "all"), ("partitioner", "murmur2_random")];
 /// What the manifest may turn.
 const DEFAULTS: &[(&str, &str)] = &[("linger.ms", "5"), ("compression.type", "lz4")];
@@ -28,7 +29,7 @@ const FULL_PAUSE: Duration = Duration::from_millis(2);
 
 /// One producer.
 pub(super) struct Producer {
-    producer: ThreadedProducer<Deliveries>,
+    producer: ThreadedProducer<Quiet>,
     failed: Failed,
     id: String,
 }
@@ -36,12 +37,13 @@ pub(super) struct Producer {
 /// The first record that did not arrive.
 pub(super) type Failed = Arc<Mutex<Option<KafkaError>>>;
 
-/// Hears of each record what became of it.
-pub(super) struct Deliveries {
+/// The context of a client that only answers: what fails is an error of the call, or of a record that did not arrive.
+#[derive(Default)]
+pub(super) struct Quiet {
     pub(super) failed: Failed,
 }
 
-impl ClientContext for Deliveries {
+impl ClientContext for Quiet {
     fn log(&self, _level: RDKafkaLogLevel, facility: &str, message: &str) {
         tracing::debug!(facility, message, "librdkafka");
     }
@@ -51,13 +53,36 @@ impl ClientContext for Deliveries {
     }
 }
 
-impl ProducerContext for Deliveries {
+impl ConsumerContext for Quiet {}
+
+impl ProducerContext for Quiet {
     type DeliveryOpaque = ();
 
     fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
         if let Err((error, _)) = result {
             let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
             failed.get_or_insert_with(|| error.clone());
+        }
+    }
+}
+
+/// Hands a record to a producer, waiting for room in its queue.
+pub(super) async fn enqueue(
+    producer: &ThreadedProducer<Quiet>,
+    topic: &str,
+    key: Option<&[u8]>,
+    value: &[u8],
+) -> Result<(), KafkaError> {
+    let mut record = BaseRecord::<[u8], [u8]>::to(topic).payload(value);
+    record.key = key;
+    loop {
+        match producer.send(record) {
+            Ok(()) => return Ok(()),
+            Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back)) => {
+                record = back;
+                tokio::time::sleep(FULL_PAUSE).await;
+            }
+            Err((error, _)) => return Err(error),
         }
     }
 }
@@ -71,8 +96,7 @@ impl Producer {
         config.set_all(FIXED);
         config.set("transactional.id", id);
         let failed = Failed::default();
-        let producer: ThreadedProducer<Deliveries> =
-            config.create(Deliveries { failed: Arc::clone(&failed) })?;
+        let producer: ThreadedProducer<Quiet> = config.create(Quiet { failed: Arc::clone(&failed) })?;
         let producer = Self { producer, failed, id: id.to_owned() };
         producer.until_known("begin as", |producer| producer.init_transactions(CALL)).await?;
         Ok(producer)
@@ -89,18 +113,8 @@ impl Producer {
         key: Option<&[u8]>,
         value: &[u8],
     ) -> Result<(), KafkaSinkError> {
-        let mut record = BaseRecord::<[u8], [u8]>::to(topic).payload(value);
-        record.key = key;
-        loop {
-            match self.producer.send(record) {
-                Ok(()) => return Ok(()),
-                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back)) => {
-                    record = back;
-                    tokio::time::sleep(FULL_PAUSE).await;
-                }
-                Err((error, _)) => return Err(self.failed_to("send a record as")(error)),
-            }
-        }
+        let sent = enqueue(&self.producer, topic, key, value).await;
+        sent.map_err(self.failed_to("send a record as"))
     }
 
     /// Commits the open transaction. After an error nobody knows whether it is committed.
@@ -118,7 +132,7 @@ impl Producer {
     async fn until_known(
         &self,
         action: &str,
-        call: impl Fn(&ThreadedProducer<Deliveries>) -> Result<(), KafkaError>,
+        call: impl Fn(&ThreadedProducer<Quiet>) -> Result<(), KafkaError>,
     ) -> Result<(), KafkaSinkError> {
         let began = Instant::now();
         loop {

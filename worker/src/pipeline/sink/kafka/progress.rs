@@ -7,9 +7,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
-use rdkafka::client::ClientContext;
-use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::{Offset, TopicPartitionList};
@@ -18,8 +16,10 @@ use streamjob_crds::{KafkaRole, PROGRESS_TOPIC};
 use streamjob_plan::KafkaClusterPlan;
 
 use super::error::KafkaSinkError;
+use super::producer::Quiet;
 use super::{CALL, SinkError};
 use crate::kafka::KafkaConfig;
+use crate::kafka::cluster::consumer_config;
 
 /// Its name.
 pub(super) const TOPIC: &str = PROGRESS_TOPIC;
@@ -46,21 +46,6 @@ pub(super) struct ProgressTopic {
 /// What is published of a lineage: slot to newest epoch.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(super) struct Known(BTreeMap<u32, u64>);
-
-/// Clients that only answer: what fails is an error of the call.
-struct Quiet;
-
-impl ClientContext for Quiet {
-    fn log(&self, _level: RDKafkaLogLevel, facility: &str, message: &str) {
-        tracing::debug!(facility, message, "librdkafka");
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        tracing::debug!(%error, reason, "librdkafka");
-    }
-}
-
-impl ConsumerContext for Quiet {}
 
 #[derive(Debug, Deserialize, Eq, PartialEq, Serialize)]
 struct Value {
@@ -117,21 +102,14 @@ impl Known {
 impl ProgressTopic {
     /// Makes the topic, if it is not there, and checks it.
     pub(super) async fn ensure(cluster: &KafkaClusterPlan) -> Result<Self, SinkError> {
-        let config = KafkaConfig::new(cluster, KafkaRole::Client)?;
-        let admin: AdminClient<Quiet> = config.create(Quiet)?;
+        let admin: AdminClient<Quiet> =
+            KafkaConfig::new(cluster, KafkaRole::Client)?.create(Quiet::default())?;
         create(&admin).await?;
         check_settings(&admin).await?;
         let consumer = |isolation: &str| -> Result<BaseConsumer<Quiet>, SinkError> {
-            let mut config = config.clone();
-            config.set_all(&[
-                ("group.id", "streamjob-progress"),
-                ("enable.auto.commit", "false"),
-                ("enable.partition.eof", "true"),
-                ("auto.offset.reset", "error"),
-                ("check.crcs", "true"),
-                ("isolation.level", isolation),
-            ]);
-            Ok(config.create(Quiet)?)
+            let mut config = consumer_config(cluster, "streamjob-progress", 1)?;
+            config.set("isolation.level", isolation);
+            Ok(config.create(Quiet::default())?)
         };
         let topic = Self { any: consumer("read_uncommitted")?, committed: consumer("read_committed")? };
         let metadata = topic.any.fetch_metadata(Some(TOPIC), CALL).map_err(looking)?;
