@@ -1,5 +1,5 @@
 # The commands of this repository. All are idempotent; each installs what it needs and says what it does.
-# STREAMJOB_CACHE (default ~/.cache/streamjob) holds what outlives a clone: Python with DuckDB, Kafka, an S3 server, downloads, bench inputs.
+# STREAMJOB_CACHE (default ~/.cache/streamjob) holds what outlives a clone: Python with DuckDB, Kafka, an S3 server, Flink, downloads, bench inputs.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -36,6 +36,10 @@ test: ## install, then every test at sizes that fit: format, lints, tests, docs,
 test-long: ## make test, then everything again at full figures (about two hours; STREAMJOB_SEED takes a run up again)
 	@$(MAKE) --no-print-directory test
 	STREAMJOB_LONG=1 PROPTEST_CASES=5120 cargo test --locked --workspace --features streamjob-tests/faults -- --show-output
+	# Both engines must give the same results; what a debug build takes for it is of no interest.
+	@tests/setup kafka flink
+	$(TARGET)/debug/$(COMPARE) --streamjob $(TARGET)/debug/streamjob --rows 200000 --rate 5000 --seconds 10 --pairs 1 --attempts 1 \
+	  --cells w1-100k,w2-100k-p2,w3-100k-1s,w3-100k-1s-rocksdb,recovery-100k
 
 .PHONY: lint
 lint: ## formatting and clippy, warnings are errors
@@ -56,3 +60,11 @@ bench: ## measure the table of BENCHMARKS.md on this machine (8 GB of disk, 30 m
 	@tests/setup build
 	cargo build --locked --release --bin streamjob --bin streamjob-bench
 	$(TARGET)/release/streamjob-bench --streamjob $(TARGET)/release/streamjob --cache $(STREAMJOB_CACHE)/bench
+
+COMPARE = streamjob-bench flink --cache $(STREAMJOB_CACHE)/bench --results $(TARGET)/bench-flink
+
+.PHONY: bench-flink
+bench-flink: ## measure StreamJob and Flink by turns; goes on where it stopped (CELLS=w3-100k-1s,w1; FLAGS=--list; two hours, 12 GB of disk)
+	@tests/setup build kafka flink
+	cargo build --locked --release --bin streamjob --bin streamjob-bench
+	$(TARGET)/release/$(COMPARE) --streamjob $(TARGET)/release/streamjob $(addprefix --cells ,$(CELLS)) $(FLAGS)

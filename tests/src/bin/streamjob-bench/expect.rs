@@ -11,6 +11,9 @@ use serde::Deserialize;
 
 use crate::input::{START_MS, Uniform, WINDOW_MS, time_ms};
 
+/// What the keys begin with.
+const PREFIX: &str = "user-";
+
 /// Sum and count of a key in a window; a count of zero means that no row is expected.
 #[derive(Clone, Copy, Default)]
 struct Cell {
@@ -20,8 +23,9 @@ struct Cell {
 
 /// All results of a job.
 pub(crate) struct Expected {
-    prefix: &'static str,
     keys: usize,
+    start_ms: i64,
+    window_ms: i64,
     /// Window after window, in each one cell per key.
     cells: Vec<Cell>,
 }
@@ -40,7 +44,7 @@ struct Line<'a> {
 impl Expected {
     /// The results over uniform keys.
     pub(crate) fn of_uniform(input: &Uniform) -> Self {
-        let mut expected = Self::empty("user-", input.keys as usize, input.rows);
+        let mut expected = Self::empty(input.keys as usize, input.rows);
         for i in 0..input.rows {
             let row = input.row(i);
             expected.add(row.key as usize, i64::from(row.value), row.time_ms);
@@ -50,22 +54,47 @@ impl Expected {
 
     /// The results over keys in sequence, where row *i* has the value *i* modulo 1000.
     pub(crate) fn of_sequence(keys: usize, rows: u64) -> Self {
-        let mut expected = Self::empty("user-", keys, rows);
+        let mut expected = Self::empty(keys, rows);
         for i in 0..rows {
             expected.add((i % keys as u64) as usize, (i % 1000) as i64, time_ms(i));
         }
         expected
     }
 
-    fn empty(prefix: &'static str, keys: usize, rows: u64) -> Self {
-        let windows = window_of(time_ms(rows - 1)) + 1;
-        Self { prefix, keys, cells: vec![Cell::default(); windows * keys] }
+    /// Nothing, of so many keys; windows come as rows do.
+    pub(crate) fn nothing(keys: usize, start_ms: i64, window_ms: i64) -> Self {
+        Self { keys, start_ms, window_ms, cells: Vec::new() }
     }
 
-    fn add(&mut self, key: usize, value: i64, time_ms: i64) {
-        let cell = &mut self.cells[window_of(time_ms) * self.keys + key];
-        cell.total += value;
-        cell.rows += 1;
+    fn empty(keys: usize, rows: u64) -> Self {
+        let mut expected = Self::nothing(keys, START_MS, WINDOW_MS);
+        expected.reach(time_ms(rows - 1));
+        expected
+    }
+
+    /// Makes room for a row of this time.
+    fn reach(&mut self, time_ms: i64) {
+        let cells = (self.window_of(time_ms) + 1) * self.keys;
+        if cells > self.cells.len() {
+            self.cells.resize(cells, Cell::default());
+        }
+    }
+
+    /// A row that is in the results.
+    pub(crate) fn add(&mut self, key: usize, value: i64, time_ms: i64) {
+        self.reach(time_ms);
+        let cell = self.window_of(time_ms) * self.keys + key;
+        self.cells[cell].total += value;
+        self.cells[cell].rows += 1;
+    }
+
+    /// How many results are expected and have not come.
+    pub(crate) fn missing(&self) -> usize {
+        self.cells.iter().filter(|cell| cell.rows > 0).count()
+    }
+
+    fn window_of(&self, time_ms: i64) -> usize {
+        ((time_ms - self.start_ms) / self.window_ms) as usize
     }
 
     /// Fails unless the folder holds exactly these results.
@@ -81,17 +110,21 @@ impl Expected {
                 self.take(line).with_context(|| format!("{name}: {line}"))?;
             }
         }
-        let missing = self.cells.iter().filter(|cell| cell.rows > 0).count();
+        let missing = self.missing();
         ensure!(missing == 0, "{missing} results are missing in {}", folder.display());
         Ok(())
     }
 
-    fn take(&mut self, line: &str) -> Result<()> {
+    /// A result that came. Fails unless it is expected, right, and the first for its key and window.
+    pub(crate) fn take(&mut self, line: &str) -> Result<()> {
         let line: Line<'_> = serde_json::from_str(line)?;
-        ensure!(line.window_end - line.window_start == WINDOW_MS, "the window has another length");
-        let key: usize = line.key.strip_prefix(self.prefix).context("no such key")?.parse()?;
-        let cell = match line.window_start >= START_MS && key < self.keys {
-            true => self.cells.get_mut(window_of(line.window_start) * self.keys + key),
+        ensure!(line.window_end - line.window_start == self.window_ms, "the window has another length");
+        let key: usize = line.key.strip_prefix(PREFIX).context("no such key")?.parse()?;
+        let cell = match line.window_start >= self.start_ms && key < self.keys {
+            true => {
+                let cell = self.window_of(line.window_start) * self.keys + key;
+                self.cells.get_mut(cell)
+            }
             false => None,
         };
         let Some(cell) = cell else { bail!("no such key or window") };
@@ -100,10 +133,6 @@ impl Expected {
         ensure!((total, rows) == (line.total, line.rows), "expected total {total} and rows {rows}");
         Ok(())
     }
-}
-
-fn window_of(time_ms: i64) -> usize {
-    ((time_ms - START_MS) / WINDOW_MS) as usize
 }
 
 #[cfg(test)]

@@ -84,7 +84,8 @@ fn mix(mut z: u64) -> u64 {
     z ^ (z >> 31)
 }
 
-fn write_line(line: &mut Vec<u8>, row: &Row) {
+/// The row as JSON, with the end of the line, in place of what was there.
+pub(crate) fn write_line(line: &mut Vec<u8>, row: &Row) {
     line.clear();
     line.extend_from_slice(b"{\"key\":\"user-");
     write_digits(line, u64::from(row.key), 8);

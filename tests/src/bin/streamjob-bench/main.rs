@@ -9,6 +9,7 @@ mod cases;
 mod checkpoints;
 mod expect;
 mod figures;
+mod flink;
 mod input;
 mod machine;
 mod prebuilt;
@@ -63,6 +64,8 @@ struct Measure {
 /// What the bench asks of itself.
 #[derive(Debug, Subcommand)]
 enum Part {
+    /// Measures StreamJob and Flink by turns, and writes the section of BENCHMARKS.md that compares them.
+    Flink(flink::Compare),
     /// Runs one job over batches in memory and prints what it needed.
     #[command(hide = true)]
     Prebuilt {
@@ -72,6 +75,8 @@ enum Part {
         keys: u32,
         /// How many rows.
         rows: u64,
+        /// In how many partitions.
+        parts: u64,
     },
 }
 
@@ -79,8 +84,9 @@ fn main() -> Result<()> {
     let args = Args::parse();
     match args.part {
         None => measure(&args.measure),
-        Some(Part::Prebuilt { manifest, keys, rows }) => {
-            let measured = prebuilt::run(&manifest, &Uniform { keys, rows, files: 1 })?;
+        Some(Part::Flink(args)) => flink::compare(&args),
+        Some(Part::Prebuilt { manifest, keys, rows, parts }) => {
+            let measured = prebuilt::run(&manifest, &Uniform { keys, rows, files: parts })?;
             println!("{}", serde_json::to_string(&measured)?);
             Ok(())
         }

@@ -16,6 +16,9 @@ use serde::Serialize;
 /// The unit of CPU times in /proc: Linux promises it to programs, whatever the kernel's own tick is.
 const TICKS_PER_SECOND: f64 = 100.0;
 
+/// No run takes longer, unless it hangs.
+const PATIENCE: Duration = Duration::from_secs(1_800);
+
 /// What a run needed.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Usage {
@@ -65,8 +68,13 @@ pub(crate) fn time_to_first_output(streamjob: &Path, manifest: &Path) -> Result<
 
 /// User and system seconds of all threads of this process so far.
 pub(crate) fn own_cpu_s() -> Result<f64> {
-    let stat = fs::read_to_string("/proc/self/stat")?;
-    let (_, cpu_s) = parse_stat(&stat).context("/proc/self/stat has its documented form")?;
+    cpu_s(std::process::id())
+}
+
+/// User and system seconds of all threads of a process so far.
+pub(crate) fn cpu_s(process: u32) -> Result<f64> {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat"))?;
+    let (_, cpu_s) = parse_stat(&stat).context("/proc/<pid>/stat has its documented form")?;
     Ok(cpu_s)
 }
 
@@ -78,9 +86,10 @@ fn command(streamjob: &Path, manifest: &Path) -> Command {
 
 /// Waits until the process has ended but is not yet waited for: its CPU time is final then and can still be read. The
 /// peak of its memory cannot, so it is read every few milliseconds before; it only grows.
-fn watch(child: &Child) -> Result<(f64, u64)> {
-    let mut rss_bytes = 0;
+pub(crate) fn watch(child: &Child) -> Result<(f64, u64)> {
+    let (mut rss_bytes, began) = (0, Instant::now());
     loop {
+        ensure!(began.elapsed() < PATIENCE, "it did not end within {PATIENCE:?}");
         let stat = fs::read_to_string(format!("/proc/{}/stat", child.id()))?;
         let (state, cpu_s) = parse_stat(&stat).context("/proc/<pid>/stat has its documented form")?;
         if state == "Z" {
@@ -100,6 +109,29 @@ fn peak_rss_bytes(process: u32) -> Result<u64> {
     Ok(kilobytes.trim().parse::<u64>()? * 1024)
 }
 
+/// User and system seconds of this process and all that it started, whether they have ended or not.
+pub(crate) fn tree_cpu_s() -> Result<f64> {
+    // Process, parent, and seconds with those of the children that it has waited for.
+    let mut processes = Vec::new();
+    for entry in fs::read_dir("/proc")? {
+        let name = entry?.file_name();
+        let Some(pid) = name.to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
+        // One that has ended meanwhile is in its parent's time soon.
+        let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else { continue };
+        let fields: Vec<&str> =
+            stat.rsplit_once(") ").map(|(_, rest)| rest.split(' ').collect()).unwrap_or_default();
+        let number =
+            |field: usize| fields.get(field).and_then(|field| field.parse::<u64>().ok()).unwrap_or(0);
+        processes.push((pid, number(1) as u32, (11..15).map(number).sum::<u64>()));
+    }
+    let (mut family, mut ticks) = (vec![std::process::id()], 0);
+    while let Some(one) = family.pop() {
+        family.extend(processes.iter().filter(|(_, parent, _)| *parent == one).map(|(pid, _, _)| *pid));
+        ticks += processes.iter().filter(|(pid, _, _)| *pid == one).map(|(_, _, ticks)| ticks).sum::<u64>();
+    }
+    Ok(ticks as f64 / TICKS_PER_SECOND)
+}
+
 /// State, and user plus system seconds.
 fn parse_stat(stat: &str) -> Option<(&str, f64)> {
     // The name of the program comes second, in parentheses, and may hold anything.
@@ -109,7 +141,7 @@ fn parse_stat(stat: &str) -> Option<(&str, f64)> {
 }
 
 /// CPU seconds of everything on the machine, since it started; without idling and waiting for disks.
-fn busy_s() -> Result<f64> {
+pub(crate) fn busy_s() -> Result<f64> {
     let stat = fs::read_to_string("/proc/stat")?;
     let line = stat.lines().next().context("/proc/stat has a first line")?;
     let ticks: Vec<f64> = line.split_whitespace().skip(1).filter_map(|field| field.parse().ok()).collect();

@@ -226,15 +226,16 @@ pub(crate) fn write_json(folder: &Path, samples: &[Sample]) -> Result<()> {
 pub(crate) fn replace_table(path: &Path, table: &str) -> Result<()> {
     let text = fs::read_to_string(path).with_context(|| path.display().to_string())?;
     let replaced =
-        between_markers(&text, table).with_context(|| format!("no markers in {}", path.display()))?;
+        between(&text, table, (BEGIN, END)).with_context(|| format!("no markers in {}", path.display()))?;
     fs::write(path, replaced)?;
     Ok(())
 }
 
-fn between_markers(text: &str, table: &str) -> Option<String> {
-    let (before, rest) = text.split_once(BEGIN)?;
-    let (_, after) = rest.split_once(END)?;
-    Some(format!("{before}{BEGIN}{table}{END}{after}"))
+/// The text with something else between two markers; `None` if they are not in it.
+pub(crate) fn between(text: &str, table: &str, (begin, end): (&str, &str)) -> Option<String> {
+    let (before, rest) = text.split_once(begin)?;
+    let (_, after) = rest.split_once(end)?;
+    Some(format!("{before}{begin}{table}{end}{after}"))
 }
 
 #[cfg(test)]
@@ -258,9 +259,9 @@ mod tests {
     fn only_what_is_between_the_markers_is_replaced() {
         let text = format!("a\n{BEGIN}old\n{END}\nb\n");
 
-        let replaced = between_markers(&text, "new\n");
+        let replaced = between(&text, "new\n", (BEGIN, END));
 
         assert_eq!(replaced, Some(format!("a\n{BEGIN}new\n{END}\nb\n")));
-        assert_eq!(between_markers("nothing", "new\n"), None);
+        assert_eq!(between("nothing", "new\n", (BEGIN, END)), None);
     }
 }
