@@ -93,7 +93,8 @@ fn killed_at_any_point_it_goes_on_and_the_output_is_right() -> Result<()> {
     let _alone = alone();
     let seed = seed("fail points");
     let mut unreached = Vec::new();
-    for (name, number) in fail_point::ALL.iter().zip(0..) {
+    let of_files = fail_point::ALL.iter().filter(|name| !super::is_of_records(name));
+    for (name, number) in of_files.zip(0..) {
         let mut reached = None;
         for way in ways(name) {
             reached = killed_at(name, seed + number, way).with_context(|| format!("{name}, {way:?}"))?;

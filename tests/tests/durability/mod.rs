@@ -14,6 +14,7 @@ mod places;
 mod planted;
 mod rounds;
 mod soak;
+mod topics;
 mod two_roles;
 mod zombies;
 
@@ -37,6 +38,11 @@ fn seed(test: &str) -> u64 {
     let seed = chosen.unwrap_or(now.as_nanos() as u64 % 1_000_000_007);
     println!("{test}: STREAMJOB_SEED={seed}");
     seed
+}
+
+/// Whether only a job reaches this fail point that publishes into topics.
+fn is_of_records(fail_point: &str) -> bool {
+    fail_point.starts_with("publish.records.")
 }
 
 /// Tests that keep all processors busy, or measure, run one after another.

@@ -58,6 +58,22 @@ bugs! {
     DeltaLostOnAbandon = "delta-lost-on-abandon",
     /// A layer is folded into the base twice.
     FoldTwice = "fold-twice",
+    /// What is published is looked up before forerunners are kept from publishing.
+    ProgressBeforeFence = "progress-before-fence",
+    /// The progress record is in a transaction of its own.
+    ProgressOutsideTransaction = "progress-outside-transaction",
+    /// A progress record counts although its transaction was aborted.
+    ProgressUncommitted = "progress-uncommitted",
+    /// A progress record that someone else's open transaction hides is taken for absent.
+    NoWaitForStableOffset = "no-wait-for-stable-offset",
+    /// After a transaction of unknown outcome what is published is not looked up again.
+    LookNotRepeated = "look-not-repeated",
+    /// An epoch that one slot has published is taken for published by all.
+    OneSlotForAll = "one-slot-for-all",
+    /// What another life of the state has published counts.
+    AnyLineage = "any-lineage",
+    /// A transactional id is of one process only, so that it keeps nobody from publishing.
+    IdOfProcess = "id-of-process",
 }
 
 /// Whether this bug is planted in this process.

@@ -17,6 +17,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use rdkafka::admin::AdminClient;
+use streamjob_checkpoint::fail_point;
+use streamjob_checkpoint::planted::{self, Bug};
 use streamjob_crds::KafkaRole;
 use streamjob_plan::{KafkaClusterPlan, KafkaOutputPlan};
 
@@ -49,6 +51,8 @@ pub struct KafkaPublisher {
     topics: BTreeMap<Target, String>,
     life: Life,
     ready: Option<Ready>,
+    /// What was known before, if a planted bug does not look again.
+    stale: Option<Known>,
 }
 
 /// Producers that have fenced their forerunners, and what was published before.
@@ -77,7 +81,7 @@ pub fn cluster_id(cluster: &KafkaClusterPlan) -> Result<String, SinkError> {
 impl KafkaPublisher {
     /// A publisher into these topics. It talks to the cluster with [`prepare`](Self::prepare).
     pub fn new(plan: KafkaOutputPlan, topics: BTreeMap<Target, String>, life: Life) -> Self {
-        Self { plan, topics, life, ready: None }
+        Self { plan, topics, life, ready: None, stale: None }
     }
 
     /// Whether records of this target go to a topic.
@@ -100,12 +104,25 @@ impl KafkaPublisher {
         let config = KafkaConfig::new(&self.plan.cluster, KafkaRole::Producer)?;
         let topic = ProgressTopic::ensure(&self.plan.cluster).await?;
         topic.check_targets(self.topics.values())?;
+        let early = match planted::is(Bug::ProgressBeforeFence) {
+            true => Some(topic.read(&self.life.lineage).await?),
+            false => None,
+        };
+        fail_point::hit("publish.records.fence.before");
         let mut producers = BTreeMap::new();
         for slot in 0..self.life.slots {
-            let id = format!("streamjob.{}.{}.{slot}", self.life.job, self.life.lineage);
+            let mut id = format!("streamjob.{}.{}.{slot}", self.life.job, self.life.lineage);
+            if planted::is(Bug::IdOfProcess) {
+                id += &format!(".{}", std::process::id());
+            }
             producers.insert(slot, Producer::start(&config, &id).await?);
         }
-        let known = topic.read(&self.life.lineage).await?;
+        fail_point::hit("publish.records.fence.after");
+        let known = match early.or_else(|| self.stale.take()) {
+            Some(known) => known,
+            None => topic.read(&self.life.lineage).await?,
+        };
+        fail_point::hit("publish.records.look.after");
         known.check_not_beyond(self.life.newest)?;
         self.ready = Some(Ready { producers, known });
         Ok(())
@@ -125,6 +142,7 @@ impl KafkaPublisher {
             producer(&mut publication.publisher.ready, slot).begin()?;
             publication.slots.insert(slot);
         }
+        fail_point::hit("publish.records.begin.after");
         Ok(publication)
     }
 
@@ -138,7 +156,8 @@ impl KafkaPublisher {
 
     /// Nobody knows what became of the last transaction: the next epoch begins with finding out.
     fn forget(&mut self) {
-        self.ready = None;
+        let ready = self.ready.take();
+        self.stale = ready.map(|ready| ready.known).filter(|_| planted::is(Bug::LookNotRepeated));
     }
 }
 
@@ -165,12 +184,20 @@ impl KafkaPublication<'_> {
     /// Makes all of it visible to readers of committed records.
     pub async fn commit(mut self) -> Result<(), SinkError> {
         let epoch = self.epoch;
+        fail_point::hit("publish.records.send.after");
         while let Some(slot) = self.slots.first().copied() {
             let key = progress::key(&self.publisher.life.lineage, slot);
             let value = progress::value(epoch);
             let producer = producer(&mut self.publisher.ready, slot);
+            if planted::is(Bug::ProgressOutsideTransaction) {
+                producer.commit().await?;
+                fail_point::hit("publish.records.commit.before");
+                producer.begin()?;
+            }
             producer.send(progress::TOPIC, Some(key.as_bytes()), value.as_bytes()).await?;
+            fail_point::hit("publish.records.commit.before");
             producer.commit().await?;
+            fail_point::hit("publish.records.commit.after");
             self.slots.remove(&slot);
             let ready = self.publisher.ready.as_mut().expect("it was prepared");
             ready.known.published(slot, epoch);
