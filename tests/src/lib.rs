@@ -15,4 +15,5 @@ pub mod process;
 pub mod proxy;
 pub mod s3;
 pub mod timeline;
+pub mod topics;
 pub mod trial;

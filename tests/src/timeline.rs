@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::fs;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::Value;
 
@@ -44,6 +44,8 @@ pub enum Happening {
         /// What, and why.
         what: String,
     },
+    /// Something else failed, or was made to.
+    Fault(String),
     /// A process ended.
     Ended {
         /// Which.
@@ -70,6 +72,10 @@ pub struct LogRecord {
     pub positions: Vec<u64>,
     /// Whether all partitions have ended.
     pub at_the_end: bool,
+    /// The life of the state.
+    pub lineage: String,
+    /// The record whose output may not be published yet.
+    pub unpublished: Option<u64>,
 }
 
 /// All that happened.
@@ -91,6 +97,14 @@ impl Timeline {
         self.events.push((self.began.elapsed(), what));
     }
 
+    /// Adds events that were seen by someone else, each at its time.
+    pub fn merge(&mut self, events: impl IntoIterator<Item = (SystemTime, Happening)>) {
+        let began = SystemTime::now() - self.began.elapsed();
+        let since = |at: SystemTime| at.duration_since(began).unwrap_or_default();
+        self.events.extend(events.into_iter().map(|(at, what)| (since(at), what)));
+        self.events.sort_by_key(|(at, _)| *at);
+    }
+
     /// All events.
     pub fn events(&self) -> impl Iterator<Item = &Happening> {
         self.events.iter().map(|(_, what)| what)
@@ -104,8 +118,21 @@ impl Timeline {
             | Happening::Said(_)
             | Happening::Published { .. }
             | Happening::Signalled { .. }
+            | Happening::Fault(_)
             | Happening::Ended { .. } => None,
         })
+    }
+
+    /// The lives of the state.
+    pub fn lineages(&self) -> BTreeSet<String> {
+        self.records().map(|record| record.lineage.clone()).collect()
+    }
+
+    /// What the log's claims found unpublished, perhaps: when the claim was made, and the epoch.
+    pub fn inherited(&self) -> Vec<(i64, u64)> {
+        let epoch_of = |seq: u64| self.records().find(|record| record.seq == seq)?.epoch;
+        let claims = self.records().filter(|record| record.kind != "epoch");
+        claims.filter_map(|claim| Some((claim.at_ms, epoch_of(claim.unpublished?)?))).collect()
     }
 
     /// Epoch records seen so far.
@@ -162,6 +189,7 @@ impl Timeline {
             Happening::Started { .. }
             | Happening::Said(_)
             | Happening::Signalled { .. }
+            | Happening::Fault(_)
             | Happening::Ended { .. } => false,
         }
     }
@@ -200,6 +228,7 @@ impl fmt::Display for Happening {
             }
             Self::Published { epoch, folder } => write!(f, "epoch {epoch} is published in {folder}"),
             Self::Signalled { pid, what } => write!(f, "process {pid}: {what}"),
+            Self::Fault(what) => write!(f, "fault: {what}"),
             Self::Ended { pid, how } => write!(f, "process {pid} ends: {how}"),
         }
     }
@@ -236,7 +265,8 @@ pub fn read_record(file: &Path) -> Option<LogRecord> {
         .unwrap_or_default();
     let read = |partition: &&Value| {
         let position = &partition["position"];
-        position["file"]["record"].as_u64().or_else(|| position["row"]["row"].as_u64()).unwrap_or(0)
+        let of = |kind: &str, field: &str| position[kind][field].as_u64();
+        of("file", "record").or_else(|| of("row", "row")).or_else(|| of("topic", "offset")).unwrap_or(0)
     };
     let ended = partitions.iter().all(|partition| partition["status"] == "Finished");
     Some(LogRecord {
@@ -250,5 +280,7 @@ pub fn read_record(file: &Path) -> Option<LogRecord> {
         epoch: checkpoint.and_then(|checkpoint| checkpoint.get("epoch")?.as_u64()),
         positions: partitions.iter().map(read).collect(),
         at_the_end: !partitions.is_empty() && ended,
+        lineage: record["lineage"].as_str()?.to_owned(),
+        unpublished: record["unpublished"].as_u64(),
     })
 }

@@ -18,6 +18,7 @@ use crate::job::streamjob;
 use crate::process::{Ended, Running, Signal};
 use crate::s3;
 use crate::timeline::{Happening, Timeline};
+use crate::topics::{Progress, Topics, Transactions};
 
 /// No run of a trial takes longer.
 pub const RUN_AT_MOST: Duration = Duration::from_secs(150);
@@ -41,6 +42,8 @@ pub struct Setup {
     pub batch_rows: u64,
     /// Where its state is; `None`: in its folder.
     pub bucket: Option<Bucket>,
+    /// What it reads and writes; `None`: files in its folder.
+    pub topics: Option<Topics>,
 }
 
 /// State in the bucket of an S3 server.
@@ -90,6 +93,7 @@ impl Default for Setup {
             retain: 0,
             batch_rows: 1_000,
             bucket: None,
+            topics: None,
         }
     }
 }
@@ -110,7 +114,10 @@ impl Trial {
     /// Writes the input.
     pub fn new(setup: Setup) -> Result<Self> {
         let folder = tempfile::tempdir()?;
-        setup.feed.write(folder.path())?;
+        match &setup.topics {
+            Some(topics) => topics.create(&setup.feed)?,
+            None => setup.feed.write(folder.path())?,
+        }
         Ok(Self {
             folder,
             setup,
@@ -253,8 +260,26 @@ impl Trial {
     /// Everything that is wrong with what was published.
     pub fn check(&mut self) -> Result<Vec<Difference>> {
         let mut found = std::mem::take(&mut self.differences);
-        found.extend(checker::check(self.path(), &self.setup.rules)?);
+        found.extend(match &self.setup.topics {
+            Some(_) => self.check_topics(|_| true)?,
+            None => checker::check(self.path(), &self.setup.rules)?,
+        });
         Ok(found)
+    }
+
+    /// The same of topics, but for what was published with progress that does not count: a restore repeats it.
+    pub fn check_topics(&self, counts: impl Fn(&Progress) -> bool) -> Result<Vec<Difference>> {
+        let topics = self.setup.topics.as_ref().context("it has topics")?;
+        let mut found = Vec::new();
+        let input = topics.input(self.setup.feed.partitions, self.setup.rules.bound_ms)?;
+        let published = topics.published(&self.timeline.lineages(), counts, &mut found)?;
+        found.extend(checker::compare(&input, &published, &self.setup.rules));
+        Ok(found)
+    }
+
+    /// What became of its transactions, and on the timeline when they were committed.
+    pub fn account(&mut self) -> Result<Transactions> {
+        self.setup.topics.as_ref().context("it has topics")?.account(&mut self.timeline)
     }
 
     /// Fails if there are differences; prints them with what happened around them.
@@ -314,6 +339,7 @@ impl Trial {
     fn manifest(&self, parallelism: u32) -> String {
         let Rules { size_ms, bound_ms, lateness_ms } = self.setup.rules;
         let state = self.state_block();
+        let [source, late, sink] = self.setup.topics.as_ref().map_or_else(files, Topics::manifest);
         format!(
             r#"
 apiVersion: streamjob.dev/v1alpha1
@@ -323,7 +349,7 @@ spec:
   parallelism: {parallelism}
 {state}  pipeline:
     source:
-      files: {{urls: ["in-*"]}}
+      {source}
       format: {{json: {{}}}}
       columns:
         - {{name: id, type: Int64}}
@@ -336,16 +362,21 @@ spec:
     window:
       tumbling: {{size: {size_ms}ms}}
       allowedLateness: {lateness_ms}ms
-      late: {{action: SideOutput, files: {{url: late}}}}
+      late: {{action: SideOutput, {late}}}
     aggregates:
       - {{name: rows, function: Count}}
       - {{name: total, function: Sum, field: value}}
       - {{name: least, function: Min, field: id}}
       - {{name: greatest, function: Max, field: id}}
-    sink: {{files: {{url: out}}}}
+    sink: {{{sink}}}
 "#
         )
     }
+}
+
+/// Source, late rows and sink of a job of files.
+fn files() -> [String; 3] {
+    [r#"files: {urls: ["in-*"]}"#, "files: {url: late}", "files: {url: out}"].map(str::to_owned)
 }
 
 fn copy_all(from: &Path, to: &Path) -> Result<()> {

@@ -71,6 +71,13 @@ impl Input {
         Ok(input)
     }
 
+    /// The same of partitions that are not files.
+    pub fn of_texts(partitions: &[String], bound_ms: i64) -> Result<Self> {
+        let mut input = Self { bound_ms, ..Self::default() };
+        partitions.iter().try_for_each(|text| input.add_partition(text))?;
+        Ok(input)
+    }
+
     /// The text of a key's number.
     pub fn name_of(&self, key: u32) -> &Option<String> {
         &self.names[key as usize]

@@ -93,20 +93,28 @@ impl LateRow {
 impl Published {
     /// Reads the folders `out` and `late` of a folder. Files that do not agree with what names them are differences.
     pub fn read(folder: &Path, found: &mut Vec<Difference>) -> Result<Self> {
+        let (results, late) = (lines_of(&folder.join("out"), found)?, lines_of(&folder.join("late"), found)?);
+        Ok(Self::of_lines(&results, &late, found))
+    }
+
+    /// Of results and late rows, each with its epoch.
+    pub fn of_lines(results: &[(u64, String)], late: &[(u64, String)], found: &mut Vec<Difference>) -> Self {
         let mut published = Self::default();
-        for (epoch, line) in lines_of(&folder.join("out"), found)? {
-            let Some(columns) = columns_of::<ResultColumns>(&line, epoch, found) else { continue };
+        for (epoch, line) in results {
+            let epoch = *epoch;
+            let Some(columns) = columns_of::<ResultColumns>(line, epoch, found) else { continue };
             let ResultColumns { key, window_start, window_end, rows, total, least, greatest } = columns;
             let aggregate = Aggregate { rows, total, least, greatest };
             let row = ResultRow { epoch, key, start_ms: window_start, end_ms: window_end, aggregate };
             published.results.push(row);
         }
-        for (epoch, line) in lines_of(&folder.join("late"), found)? {
-            let Some(columns) = columns_of::<Columns>(&line, epoch, found) else { continue };
+        for (epoch, line) in late {
+            let epoch = *epoch;
+            let Some(columns) = columns_of::<Columns>(line, epoch, found) else { continue };
             let Columns { id, key, seq, ts, value } = columns;
             published.late.push(LateRow { epoch, id, key, sequence: seq, at_ms: ts, value });
         }
-        Ok(published)
+        published
     }
 }
 

@@ -4,13 +4,14 @@
 //! Never: is shared between test programs: each starts its own.
 
 mod client;
+mod segments;
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::net::TcpListener;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::OnceLock;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -18,8 +19,10 @@ use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 
 pub use client::{Producing, Read, Record};
+pub use segments::Marker;
 
 use crate::process::Signal;
+use crate::proxy::{Framing, Proxy};
 
 const STARTED_WITHIN: Duration = Duration::from_secs(90);
 
@@ -32,6 +35,8 @@ pub struct ClusterSpec {
     pub properties: Vec<(String, String)>,
     /// How clients reach it.
     pub security: Security,
+    /// Further ways to it, each through proxies: who comes in through a door stays behind it.
+    pub doors: usize,
 }
 
 /// How clients reach a cluster.
@@ -49,7 +54,7 @@ pub struct Security {
 
 impl Default for ClusterSpec {
     fn default() -> Self {
-        Self { brokers: 1, properties: Vec::new(), security: Security::default() }
+        Self { brokers: 1, properties: Vec::new(), security: Security::default(), doors: 0 }
     }
 }
 
@@ -57,6 +62,8 @@ impl Default for ClusterSpec {
 pub struct Cluster {
     spec: ClusterSpec,
     brokers: Vec<Broker>,
+    /// By door and broker.
+    doors: Vec<Vec<Proxy>>,
     folder: tempfile::TempDir,
 }
 
@@ -64,7 +71,7 @@ struct Broker {
     folder: PathBuf,
     port: u16,
     /// Holds the broker's standard input: without it the broker ends.
-    child: Option<Child>,
+    child: Mutex<Option<Child>>,
 }
 
 /// The cluster of one broker that the tests of this program share.
@@ -79,17 +86,22 @@ impl Cluster {
     /// Starts it and waits until all brokers are there.
     pub fn start(spec: ClusterSpec) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("streamjob-kafka-").tempdir()?;
-        let ports = free_ports(2 * spec.brokers)?;
-        let (ports, controllers) = ports.split_at(spec.brokers);
+        let ports = free_ports((2 + spec.doors) * spec.brokers)?;
+        let (ports, others) = ports.split_at(spec.brokers);
+        let (controllers, behind) = others.split_at(spec.brokers);
         let mut brokers = Vec::new();
+        let doors = behind.chunks(spec.brokers).map(proxies_before).collect::<Result<Vec<_>>>()?;
         for (i, &port) in ports.iter().enumerate() {
             let home = folder.path().join(format!("broker-{}", i + 1));
             std::fs::create_dir(&home)?;
-            let properties = server_properties(&spec, i + 1, port, controllers, &home);
+            let mut properties = server_properties(&spec, i + 1, port, controllers, &home);
+            let ways =
+                behind.chunks(spec.brokers).zip(&doors).map(|(ports, door)| (ports[i], door[i].port()));
+            add_doors(&mut properties, &ways.collect::<Vec<_>>());
             std::fs::write(home.join("server.properties"), properties)?;
-            brokers.push(Broker { folder: home, port, child: None });
+            brokers.push(Broker { folder: home, port, child: Mutex::default() });
         }
-        let mut cluster = Self { spec, brokers, folder };
+        let cluster = Self { spec, brokers, doors, folder };
         for index in 0..cluster.brokers.len() {
             cluster.begin(index)?;
         }
@@ -103,24 +115,39 @@ impl Cluster {
         addresses.collect::<Vec<_>>().join(",")
     }
 
+    /// The brokers' addresses behind a door; from 0.
+    pub fn bootstrap_behind(&self, door: usize) -> String {
+        self.doors[door].iter().map(Proxy::address).collect::<Vec<_>>().join(",")
+    }
+
+    /// The proxies of a door, one for each broker.
+    pub fn door(&self, door: usize) -> &[Proxy] {
+        &self.doors[door]
+    }
+
+    /// Where a broker keeps its partitions; from 0.
+    pub fn data(&self, broker: usize) -> PathBuf {
+        self.brokers[broker].folder.join("data")
+    }
+
     /// Sends a signal to a broker; from 0. Killed, it can be started again.
-    pub fn signal(&mut self, broker: usize, signal: Signal) -> Result<()> {
-        let broker = &mut self.brokers[broker];
-        let child = broker.child.as_mut().context("the broker is not running")?;
+    pub fn signal(&self, broker: usize, signal: Signal) -> Result<()> {
+        let mut running = self.brokers[broker].child();
+        let child = running.as_mut().context("the broker is not running")?;
         let group = format!("-{}", child.id());
         let sent = Command::new("kill").args(["-s", signal.name(), "--", &group]).status()?;
         ensure!(sent.success(), "kill -s {} {group}", signal.name());
         if signal == Signal::Kill {
             child.wait()?;
-            broker.child = None;
+            *running = None;
         }
         Ok(())
     }
 
     /// Starts a broker that was killed, with its data, and waits until it is there.
-    pub fn restart(&mut self, broker: usize) -> Result<()> {
+    pub fn restart(&self, broker: usize) -> Result<()> {
         self.begin(broker)?;
-        self.wait(self.brokers.iter().filter(|broker| broker.child.is_some()).count())
+        self.wait(self.brokers.iter().filter(|broker| broker.child().is_some()).count())
     }
 
     /// What a client of this process is set up with.
@@ -149,20 +176,20 @@ impl Cluster {
         config
     }
 
-    fn begin(&mut self, index: usize) -> Result<()> {
+    fn begin(&self, index: usize) -> Result<()> {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("broker");
-        let broker = &mut self.brokers[index];
+        let broker = &self.brokers[index];
         let mut command = Command::new(script);
         command.arg("run").arg(&broker.folder);
         if let (Some((user, password)), false) = (&self.spec.security.user, self.spec.security.plain) {
             command.args(["--add-scram", &format!("SCRAM-SHA-512=[name={user},password={password}]")]);
         }
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::inherit()).process_group(0);
-        broker.child = Some(command.spawn().context("tests/broker cannot be run")?);
+        *broker.child() = Some(command.spawn().context("tests/broker cannot be run")?);
         Ok(())
     }
 
-    fn wait(&mut self, brokers: usize) -> Result<()> {
+    fn wait(&self, brokers: usize) -> Result<()> {
         let began = Instant::now();
         let consumer: BaseConsumer = self.client().set("log_level", "0").create()?;
         while began.elapsed() < STARTED_WITHIN {
@@ -170,8 +197,8 @@ impl Cluster {
             if seen.is_ok_and(|seen| seen.brokers().len() >= brokers) {
                 return Ok(());
             }
-            for broker in &mut self.brokers {
-                if let Some(child) = &mut broker.child
+            for broker in &self.brokers {
+                if let Some(child) = broker.child().as_mut()
                     && child.try_wait()?.is_some()
                 {
                     bail!("a broker ended: {}", tail(&broker.folder.join("log")));
@@ -184,14 +211,45 @@ impl Cluster {
     }
 }
 
+impl fmt::Debug for Cluster {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cluster").field("folder", &self.folder.path()).finish_non_exhaustive()
+    }
+}
+
+impl Broker {
+    fn child(&self) -> MutexGuard<'_, Option<Child>> {
+        self.child.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 impl Drop for Broker {
     fn drop(&mut self) {
-        if let Some(mut child) = self.child.take() {
+        if let Some(mut child) = self.child().take() {
             // Whatever state it is in: the group is ours.
             let group = format!("-{}", child.id());
             let _gone =
                 Command::new("kill").args(["-s", "KILL", "--", &group]).stderr(Stdio::null()).status();
             let _gone = child.wait();
+        }
+    }
+}
+
+/// One before each of these ports, which nobody listens on yet.
+fn proxies_before(ports: &[u16]) -> Result<Vec<Proxy>> {
+    ports.iter().map(|port| Proxy::start(&format!("127.0.0.1:{port}"), Framing::Kafka)).collect()
+}
+
+/// Further listeners: where the broker listens, and where clients are told to go.
+fn add_doors(properties: &mut String, ways: &[(u16, u16)]) {
+    for (number, (port, before)) in ways.iter().enumerate() {
+        let more = [
+            ("\nlisteners=", format!("DOOR{number}://127.0.0.1:{port},")),
+            ("\nadvertised.listeners=", format!("DOOR{number}://127.0.0.1:{before},")),
+            ("\nlistener.security.protocol.map=", format!("DOOR{number}:PLAINTEXT,")),
+        ];
+        for (name, value) in more {
+            *properties = properties.replacen(name, &format!("{name}{value}"), 1);
         }
     }
 }

@@ -53,6 +53,22 @@ impl Request {
         Some(i16::from_be_bytes([key[0], key[1]]))
     }
 
+    /// What it is, in a few words.
+    pub fn name(&self) -> String {
+        let line = || self.line().trim_end_matches(" HTTP/1.1").to_owned();
+        self.api_key().map_or_else(line, |key| match key {
+            0 => "Produce".to_owned(),
+            1 => "Fetch".to_owned(),
+            2 => "ListOffsets".to_owned(),
+            3 => "Metadata".to_owned(),
+            10 => "FindCoordinator".to_owned(),
+            22 => "InitProducerId".to_owned(),
+            24 => "AddPartitionsToTxn".to_owned(),
+            26 => "EndTxn".to_owned(),
+            other => format!("call {other}"),
+        })
+    }
+
     pub(super) fn has_no_body_in_answer(&self) -> bool {
         self.framing == Framing::Http && self.line().starts_with("HEAD ")
     }

@@ -1,6 +1,6 @@
 //! A TCP proxy between a client and a server, which fails as networks and servers do.
 //!
-//! Owns: connections, request by request; what becomes of each; counts of what was done to them.
+//! Owns: connections, request by request; what becomes of each; counts of what was done to them, and when.
 //! Never: changes what it passes on.
 
 mod framing;
@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use anyhow::Result;
 
@@ -48,6 +48,9 @@ pub enum Link {
     Down,
 }
 
+/// Faults that are noted down until someone asks for them.
+const JOURNAL_MAX: usize = 100_000;
+
 type Decide = dyn FnMut(&Request) -> Fate + Send;
 
 /// A proxy under way. Dropped, it cuts everything.
@@ -65,6 +68,7 @@ struct Shared {
     ended: AtomicBool,
     connections: Mutex<Vec<TcpStream>>,
     counts: Mutex<BTreeMap<&'static str, u64>>,
+    journal: Mutex<Vec<(SystemTime, String)>>,
 }
 
 /// What the side that reads answers is told of each request, in their order.
@@ -88,6 +92,7 @@ impl Proxy {
             ended: AtomicBool::new(false),
             connections: Mutex::default(),
             counts: Mutex::default(),
+            journal: Mutex::default(),
         });
         let accepting = std::thread::spawn({
             let shared = Arc::clone(&shared);
@@ -128,6 +133,16 @@ impl Proxy {
     /// How often each fate was met, by its name.
     pub fn counts(&self) -> BTreeMap<&'static str, u64> {
         lock(&self.shared.counts).clone()
+    }
+
+    /// The same, since this was asked last.
+    pub fn take_counts(&self) -> BTreeMap<&'static str, u64> {
+        std::mem::take(&mut *lock(&self.shared.counts))
+    }
+
+    /// What was done to which request, since this was asked last.
+    pub fn take_journal(&self) -> Vec<(SystemTime, String)> {
+        std::mem::take(&mut *lock(&self.shared.journal))
     }
 
     /// How often requests met anything but [`Fate::Pass`].
@@ -171,6 +186,12 @@ impl Shared {
             Fate::Answer(_) => "answer",
         };
         *lock(&self.counts).entry(name).or_default() += 1;
+        if fate != Fate::Pass {
+            let mut journal = lock(&self.journal);
+            if journal.len() < JOURNAL_MAX {
+                journal.push((SystemTime::now(), format!("{}: {name}", request.name())));
+            }
+        }
         fate
     }
 }

@@ -60,7 +60,7 @@ fn ends_right(trial: &mut Trial, mut running: Running, about: &str) -> Result<()
 }
 
 /// Of each request some fail, in every way.
-fn fails_now_and_then(seed: u64, per_mille: u32) -> impl FnMut(&Request) -> Fate + Send {
+pub(super) fn fails_now_and_then(seed: u64, per_mille: u32) -> impl FnMut(&Request) -> Fate + Send {
     let mut random = Rng::with_seed(seed);
     move |request| {
         if random.u32(..1_000) >= per_mille {

@@ -10,15 +10,15 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, ensure};
 use fastrand::Rng;
 use serde::{Deserialize, Serialize};
-use streamjob_tests::timeline::Happening;
+use streamjob_tests::timeline::{Happening, Timeline};
 
 use super::rounds::{Aim, Kill, PHASES, Round};
 use super::{alone, seed, sized};
 
 /// What the kills of a test came to; written down after each round, so that a long run can be taken up again.
 #[derive(Debug, Default, Deserialize, Serialize)]
-struct Tally {
-    rounds: u64,
+pub(super) struct Tally {
+    pub(super) rounds: u64,
     kills: u64,
     /// After an epoch was committed since the last one, while input remained.
     counted: u64,
@@ -34,11 +34,11 @@ impl Tally {
         self.phases.get(phase).copied().unwrap_or(0)
     }
 
-    fn is_enough(&self, kills: u64, each: u64) -> bool {
+    pub(super) fn is_enough(&self, kills: u64, each: u64) -> bool {
         self.counted >= kills && PHASES.iter().all(|phase| self.of(phase) >= each)
     }
 
-    fn add(&mut self, kill: &Kill) {
+    pub(super) fn add(&mut self, kill: &Kill) {
         self.kills += 1;
         self.counted += u64::from(kill.counted);
         self.rescales += u64::from(kill.rescaled);
@@ -47,8 +47,14 @@ impl Tally {
         }
     }
 
-    /// Half of the kills anywhere; the others where there were too few so far.
-    fn aim(&self, random: &mut Rng, each: u64, kills: &[Kill]) -> Aim {
+    /// A round has come to its end.
+    pub(super) fn ended(&mut self, timeline: &Timeline) {
+        self.rounds += 1;
+        self.epochs += timeline.epochs();
+    }
+
+    /// Half of the kills anywhere; the others where there were too few so far. `publish` is how this job publishes.
+    pub(super) fn aim(&self, random: &mut Rng, (each, publish): (u64, &str), kills: &[Kill]) -> Aim {
         match random.u32(..10) {
             0..4 => return Aim::after_epoch(random),
             4 => return Aim::after_start(random),
@@ -63,16 +69,17 @@ impl Tally {
             PHASES.into_iter().filter(|&phase| phase != "restore" || !kills.is_empty()).collect();
         let few: Vec<_> = possible.iter().copied().filter(|phase| so_far(phase) < each).collect();
         let from = if few.is_empty() { possible } else { few };
-        Aim::within(from[random.usize(..from.len())], random)
+        let phase = from[random.usize(..from.len())];
+        Aim::within(if phase == "publish" { publish } else { phase }, random)
     }
 }
 
 /// Where a long run keeps its tally: beside the test program.
-fn tally_file(seed: u64) -> Result<PathBuf> {
+pub(super) fn tally_file(test: &str, seed: u64) -> Result<PathBuf> {
     let program = std::env::current_exe()?;
     let folder = program.parent().context("a program lies in a folder")?.join("streamjob-long");
     fs::create_dir_all(&folder)?;
-    Ok(folder.join(format!("kills-{seed}.json")))
+    Ok(folder.join(format!("{test}-{seed}.json")))
 }
 
 #[test]
@@ -80,7 +87,7 @@ fn whenever_it_is_killed_nothing_is_lost_and_nothing_doubled() -> Result<()> {
     let _alone = alone();
     let seed = seed("kills");
     let (kills, each) = sized((200, 10), (50, 3));
-    let file = tally_file(seed)?;
+    let file = tally_file("kills", seed)?;
     let mut tally: Tally = match fs::read(&file) {
         Ok(bytes) => serde_json::from_slice(&bytes)?,
         Err(_) => Tally::default(),
@@ -90,10 +97,10 @@ fn whenever_it_is_killed_nothing_is_lost_and_nothing_doubled() -> Result<()> {
         ensure!(tally.rounds < kills, "too few kills count: {tally:?}");
         let mut random = Rng::with_seed(seed.wrapping_add(tally.rounds));
         let round = Round::random(&mut random);
-        let (mut trial, killed) = round.run(&mut random, |random, kills| tally.aim(random, each, kills))?;
+        let (mut trial, killed) =
+            round.run(&mut random, |random, kills| tally.aim(random, (each, "publish"), kills))?;
         killed.iter().for_each(|kill| tally.add(kill));
-        tally.rounds += 1;
-        tally.epochs += trial.timeline.epochs();
+        tally.ended(&trial.timeline);
         let found = trial.check()?;
         trial.assert_right(&found, &format!("kills, round {} of STREAMJOB_SEED={seed}", tally.rounds));
         let mut published =

@@ -94,7 +94,7 @@ fn what_the_manifest_asks_for_and_is_not_there_is_told() -> Result<()> {
 
 #[test]
 fn a_broker_that_dies_is_waited_for() -> Result<()> {
-    let mut cluster = Cluster::start(ClusterSpec::default())?;
+    let cluster = Cluster::start(ClusterSpec::default())?;
     cluster.create_topic("clicks", 1, &[])?;
     let rows = |range: std::ops::Range<i64>| range.map(|n| row("k", n, 20_000 * n)).collect::<Vec<_>>();
     cluster.produce("clicks", 0, &rows(0..10), Producing::default())?;

@@ -76,7 +76,7 @@ fn a_password_lets_a_job_in_and_shows_nowhere() -> Result<()> {
 
 #[test]
 fn one_of_three_brokers_may_be_lost() -> Result<()> {
-    let mut cluster = Cluster::start(ClusterSpec { brokers: 3, ..ClusterSpec::default() })?;
+    let cluster = Cluster::start(ClusterSpec { brokers: 3, ..ClusterSpec::default() })?;
     cluster.create_topic("clicks", 3, &[("min.insync.replicas", "1")])?;
     let job = TopicJob { kafka: "", event_time: "{field: ts, idleTimeout: 0s}", ..TopicJob::default() };
     let folder = job.folder(&cluster, "clicks")?;

@@ -1,0 +1,106 @@
+//! From topic to topic, exactly once, with state in a bucket: real brokers, a real store, and proxies before both.
+//!
+//! Owns: the cluster and the store of these tests, and how requests to them fail.
+//! Never: accepts a run in which nothing failed.
+
+mod kills;
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use anyhow::Result;
+use fastrand::Rng;
+use streamjob_tests::checker::Rules;
+use streamjob_tests::feed::Feed;
+use streamjob_tests::kafka::{Cluster, ClusterSpec};
+use streamjob_tests::proxy::{Fate, Framing, Proxy, Request};
+use streamjob_tests::s3::{Kind, S3Server};
+use streamjob_tests::timeline::{Happening, Timeline};
+use streamjob_tests::topics::Topics;
+use streamjob_tests::trial::Setup;
+
+use super::rounds::random_setup;
+
+/// Kafka's numbers of calls.
+const FETCH: i16 = 1;
+const TRANSACTIONS: [i16; 5] = [0, 10, 22, 24, 26];
+
+/// A broker with a door, a store, and a proxy before the store.
+struct Rig {
+    cluster: Arc<Cluster>,
+    server: S3Server,
+    store: Proxy,
+}
+
+/// One broker for all tests that do not kill it; it ends with this program.
+fn cluster() -> Result<Arc<Cluster>> {
+    static CLUSTER: OnceLock<Arc<Cluster>> = OnceLock::new();
+    if let Some(cluster) = CLUSTER.get() {
+        return Ok(Arc::clone(cluster));
+    }
+    let soon = ("transaction.abort.timed.out.transaction.cleanup.interval.ms", "500");
+    let properties = vec![(soon.0.to_owned(), soon.1.to_owned())];
+    let started = Arc::new(Cluster::start(ClusterSpec { doors: 2, properties, ..ClusterSpec::default() })?);
+    Ok(Arc::clone(CLUSTER.get_or_init(|| started)))
+}
+
+impl Rig {
+    fn new() -> Result<Self> {
+        let (cluster, server) = (cluster()?, S3Server::start(Kind::Versitygw)?);
+        let store = Proxy::start(&server.address(), Framing::Http)?;
+        cluster.door(0).iter().for_each(Proxy::heal);
+        Ok(Self { cluster, server, store })
+    }
+
+    /// The proxy before the broker.
+    fn broker(&self) -> &Proxy {
+        &self.cluster.door(0)[0]
+    }
+
+    /// A setup of new topics and a new folder of the bucket, both behind the proxies.
+    fn setup(&self, setup: Setup) -> Setup {
+        let topics = Topics::new(&self.cluster).behind(0);
+        let bucket = Some(self.server.trial_bucket(self.store.address(), &format!("of-{}", topics.out())));
+        Setup { bucket, topics: Some(topics), ..setup }
+    }
+
+    /// Both work again; what was done so far goes to the timeline.
+    fn tell(&self, timeline: &mut Timeline) {
+        let told =
+            [("broker", self.broker()), ("store", &self.store)].into_iter().flat_map(|(who, proxy)| {
+                let faults = proxy.take_journal().into_iter();
+                faults.map(move |(at, what)| (at, Happening::Fault(format!("{who}: {what}"))))
+            });
+        timeline.merge(told);
+    }
+}
+
+/// Few rows, and windows so short that each epoch has output.
+fn small_setup(random: &mut Rng) -> Setup {
+    let setup = random_setup(random);
+    let (rows, keys) = (random.u64(4_000..6_000), random.u64(20..200));
+    let rules = Rules { size_ms: random.i64(50..300), ..setup.rules };
+    let feed = Feed { rows, keys, ..setup.feed };
+    Setup { feed, rules, interval_ms: 100, batch_rows: random.u64(50..200), ..setup }
+}
+
+/// Of the calls of a broker some fail, in every way; of those that publish many.
+fn broker_fails(seed: u64) -> impl FnMut(&Request) -> Fate + Send {
+    let mut random = Rng::with_seed(seed);
+    move |request| {
+        let per_mille = match request.api_key() {
+            Some(FETCH) => 4,
+            Some(key) if TRANSACTIONS.contains(&key) => 50,
+            Some(_) | None => 10,
+        };
+        if random.u32(..1_000) >= per_mille {
+            return Fate::Pass;
+        }
+        match random.u32(..5) {
+            0 => Fate::CutBefore,
+            1 | 2 => Fate::CutAfter,
+            3 => Fate::Late(Duration::from_millis(random.u64(..300))),
+            _ => Fate::Delay(Duration::from_millis(random.u64(..200))),
+        }
+    }
+}
