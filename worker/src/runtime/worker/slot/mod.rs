@@ -39,12 +39,12 @@ use crate::pipeline::window::WindowStage;
 
 /// A slot that fires or folds reads this part of a batch at a time, so that neither waits long for the other. The
 /// budgets below are as small, so that the shares of both stay what they would be with whole batches.
-const SHORT_BATCH: usize = 4;
+const SHORT_BATCH: u32 = 4;
+/// The same while many keys are fired: the next window's keys come on top of those that wait to be emitted, so that
+/// memory is worth more than new rows.
+const SHORTER_BATCH: u32 = 24;
 /// How long a slot emits fired results before it looks at its input again.
 const FIRE_BUDGET: Duration = Duration::from_micros(500);
-/// The same while many keys are held: the next window's keys come on top of those that wait to be emitted, so memory
-/// is worth more than the wait.
-const FIRE_BUDGET_MANY: Duration = Duration::from_millis(3);
 /// What many keys are.
 const KEYS_MANY: usize = 4_000_000;
 /// How many results are emitted at once.
@@ -180,8 +180,8 @@ struct State {
     pieces: Vec<Piece>,
     /// Durable state lies above its base.
     folding: bool,
-    /// Reading takes turns with firing or folding.
-    in_turns: bool,
+    /// Reading takes turns with firing or folding: which part of a batch is its turn.
+    part: u32,
     /// Barriers that came while one was being aligned, which was abandoned meanwhile. Every slot passes them in turn.
     held: VecDeque<Command>,
 }
@@ -209,7 +209,7 @@ impl Slot {
             started: now.saturating_sub(busy),
             pieces: Vec::new(),
             folding: true,
-            in_turns: false,
+            part: 1,
             held: VecDeque::new(),
         };
         loop {
@@ -221,7 +221,7 @@ impl Slot {
             let mut worked = self.outputs.flush();
             worked |= self.receive()?;
             let fires = self.emit()?;
-            state.in_turns = fires || state.folding;
+            state.part = self.part(fires, state.folding);
             worked |= fires;
             worked |= self.read(&mut state)?;
             worked |= self.fold(&mut state);
@@ -233,6 +233,15 @@ impl Slot {
             if !worked {
                 self.park(&mut state);
             }
+        }
+    }
+
+    /// Which part of a batch is read in one turn.
+    fn part(&self, fires: bool, folds: bool) -> u32 {
+        match () {
+            () if fires && self.window.stats().keys > KEYS_MANY => SHORTER_BATCH,
+            () if fires || folds => SHORT_BATCH,
+            () => 1,
         }
     }
 
@@ -291,11 +300,10 @@ impl Slot {
         }
         let Some(first) = self.window.poll_results(RESULT_ROWS_MAX)? else { return Ok(worked) };
         let began = self.clock.elapsed();
-        let budget = if self.window.stats().keys > KEYS_MANY { FIRE_BUDGET_MANY } else { FIRE_BUDGET };
         let mut next = Some(first);
         while let Some(results) = next {
             self.write_results(&results)?;
-            if self.clock.elapsed().saturating_sub(began) >= budget {
+            if self.clock.elapsed().saturating_sub(began) >= FIRE_BUDGET {
                 break;
             }
             next = self.window.poll_results(RESULT_ROWS_MAX)?;
@@ -309,8 +317,9 @@ impl Slot {
         if !state.folding {
             return false;
         }
+        let budget = FOLD_BUDGET * SHORT_BATCH / state.part.max(SHORT_BATCH);
         let began = self.clock.elapsed();
-        while state.folding && self.clock.elapsed().saturating_sub(began) < FOLD_BUDGET {
+        while state.folding && self.clock.elapsed().saturating_sub(began) < budget {
             state.folding = self.window.fold_some(FOLD_KEYS);
         }
         true

@@ -12,7 +12,7 @@ use streamjob_core::window::{KeyedRows, Tumbling};
 use super::super::super::RunError;
 use super::super::counts::count_batch;
 use super::super::intake::Taken;
-use super::{PARK_MAX, SHORT_BATCH, Slot, State};
+use super::{PARK_MAX, Slot, State};
 use crate::metrics::PartitionStatus;
 use crate::pipeline::exchange::Message;
 use crate::pipeline::preaggregate::Routed;
@@ -29,8 +29,7 @@ impl Slot {
         fail_point::hit("source.batch");
         let now = self.clock.elapsed();
         let was_blocked = std::mem::take(&mut state.was_blocked);
-        let part = if state.in_turns { SHORT_BATCH } else { 1 };
-        let (partition, rows) = match self.intake.take(now, was_blocked, part)? {
+        let (partition, rows) = match self.intake.take(now, was_blocked, state.part as usize)? {
             Taken::Rows(partition, rows) => (partition, rows),
             Taken::Idle(partition) => {
                 self.announce_status(partition, Status::Idle)?;
