@@ -20,6 +20,7 @@ use uuid::Uuid;
 
 use super::earlier::publish_earlier;
 use super::messages::Publication;
+use super::priority::give_way;
 use super::worker::wiring;
 use super::{RunError, location};
 use crate::pipeline::clock::Clock;
@@ -111,6 +112,7 @@ impl State {
         let runtime = Builder::new_multi_thread()
             .worker_threads(2)
             .thread_name("store")
+            .on_thread_start(give_way)
             .enable_all()
             .build()
             .map_err(|source| RunError::Thread { thread: "store".to_owned(), source })?;

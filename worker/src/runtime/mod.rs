@@ -10,6 +10,7 @@ mod earlier;
 mod job;
 pub mod location;
 pub mod messages;
+mod priority;
 mod process;
 mod stop;
 pub mod transport;

@@ -18,6 +18,7 @@ use streamjob_core::table::Ahead;
 use tokio::sync::watch;
 use uuid::Uuid;
 
+use super::super::priority::give_way;
 use super::super::{Input, RunError};
 use super::publish::{Publish, PublishThread, Published, Publisher};
 use super::slot::{Command, Slot, SlotEvent, SlotHandle};
@@ -188,6 +189,7 @@ impl Threads {
         let thread = thread.with_direct(wiring::direct(&setup.plan, &self.calls)?);
         let sealed = channels.work.0.clone();
         self.launch("outbox", channels.events.clone(), move || {
+            give_way();
             thread.run(|epoch, outbox| drop(sealed.send(Work::Outbox(epoch, outbox))));
         })?;
         Ok(senders)
@@ -197,7 +199,10 @@ impl Threads {
     fn start_memory(&mut self, events: Sender<Event>) -> Result<Sender<Ahead>, RunError> {
         const WISHES: usize = 64;
         let (wish, wishes) = bounded::<Ahead>(WISHES);
-        self.launch("memory", events, move || wishes.iter().for_each(|ahead| ahead.populate()))?;
+        self.launch("memory", events, move || {
+            give_way();
+            wishes.iter().for_each(|ahead| ahead.populate());
+        })?;
         Ok(wish)
     }
 
@@ -218,6 +223,7 @@ impl Threads {
         };
         let (work, events) = (channels.work.1.clone(), channels.events.clone());
         self.launch("uploader", channels.events.clone(), move || {
+            give_way();
             uploader.run(&work, |done| tell(&events, Event::Uploaded(done)));
         })
     }
@@ -245,6 +251,7 @@ impl Threads {
         let publisher = PublishThread { publisher, budget, metrics, calls: self.calls.clone(), slots };
         let (epochs, events) = (channels.publish.1.clone(), channels.events.clone());
         self.launch("publisher", channels.events.clone(), move || {
+            give_way();
             publisher.run(&epochs, |published| tell(&events, Event::Published(published)));
         })
     }
