@@ -95,25 +95,16 @@ pub(crate) fn compare(args: &Compare) -> Result<()> {
         }
         return Ok(());
     }
-    let mut failed = Vec::new();
     if !args.report {
         fs::create_dir_all(&args.cache)?;
         let cache = fs::canonicalize(&args.cache)?;
         let (rate, seconds) = (args.rate, args.seconds);
-        failed = measure(
-            args,
-            &cells,
-            &kept,
-            Place { streamjob, cache, rate, seconds, cluster: None, filled: None, run: 0 },
-        )?;
+        let place = Place { streamjob, cache, rate, seconds, cluster: None, filled: None, run: 0 };
+        measure(args, &cells, &kept, place)?;
     }
     args.write(&kept)?;
-    ensure!(
-        failed.is_empty(),
-        "{} runs failed, and are not in the table:\n{}",
-        failed.len(),
-        failed.join("\n")
-    );
+    let failed = kept.failures()?;
+    ensure!(failed.is_empty(), "{} pairs failed, and are in no line of the table", failed.len());
     Ok(())
 }
 
@@ -153,7 +144,7 @@ impl Compare {
         let is_trial = self.rows.is_some() || (self.rate, self.seconds) != (RATE, SECONDS);
         let plots = if is_trial { kept.folder().to_owned() } else { self.plots.clone() };
         fs::create_dir_all(&plots)?;
-        let section = report::section(&measured, &plots)?;
+        let section = report::section(&measured, &kept.failures()?, &plots)?;
         println!("\n{section}");
         if !is_trial {
             report::replace_section(&self.table, &section)?;
@@ -163,9 +154,8 @@ impl Compare {
     }
 }
 
-/// Measures all that is missing, the most telling first; gives what failed.
-fn measure(args: &Compare, cells: &[Cell], kept: &Kept, mut place: Place) -> Result<Vec<String>> {
-    let mut failed = Vec::new();
+/// Measures all that is missing, the most telling first. A failure is kept, too, and the others go on.
+fn measure(args: &Compare, cells: &[Cell], kept: &Kept, mut place: Place) -> Result<()> {
     let missing: Vec<(&Cell, u32)> = cells
         .iter()
         .flat_map(|cell| (1..=cell.pairs).map(move |number| (cell, number)))
@@ -188,12 +178,12 @@ fn measure(args: &Compare, cells: &[Cell], kept: &Kept, mut place: Place) -> Res
             Ok(pair) => kept.keep(cell, &pair)?,
             Err(error) => {
                 println!("  FAILED: {error:#}");
-                failed.push(format!("{} pair {number}: {error:#}", cell.name));
+                kept.fail(cell, *number, &format!("{error:#}"))?;
                 place.forget();
             }
         }
     }
-    Ok(failed)
+    Ok(())
 }
 
 /// Both engines, again if others disturbed them.
@@ -225,11 +215,9 @@ fn quiet_pair(args: &Compare, place: &mut Place, cell: &Cell, number: u32) -> Re
 fn shown(run: &Run) -> String {
     let what = match &run.numbers {
         Numbers::Throughput(of) => {
-            let (per_million, mb) = (report::cpu_per_million(of), of.rss_bytes as f64 / 1e6);
-            format!(
-                "{per_million:.3} CPU-s per million rows of the second half, {:.1} s, {mb:.0} MB",
-                of.wall_s
-            )
+            let per_million = report::cpu_per_million(run).unwrap_or_default();
+            let mb = of.rss_bytes as f64 / 1e6;
+            format!("{per_million:.3} CPU-s per million rows, {:.1} s, {mb:.0} MB", of.wall_s)
         }
         Numbers::Latency(of) => {
             let since = of

@@ -152,12 +152,38 @@ impl Kept {
         let path = self.path(cell, pair.number);
         let partial = path.with_extension("partial");
         fs::write(&partial, serde_json::to_vec_pretty(pair)?)?;
-        fs::rename(&partial, &path).with_context(|| path.display().to_string())
+        fs::rename(&partial, &path).with_context(|| path.display().to_string())?;
+        let failed = path.with_extension("failed");
+        if failed.exists() { Ok(fs::remove_file(failed)?) } else { Ok(()) }
+    }
+
+    /// Keeps why a pair failed, until it is measured.
+    pub(crate) fn fail(&self, cell: &Cell, number: u32, why: &str) -> Result<()> {
+        Ok(fs::write(self.path(cell, number).with_extension("failed"), why)?)
+    }
+
+    /// What failed, and was not measured since.
+    pub(crate) fn failures(&self) -> Result<Vec<String>> {
+        let mut failed = Vec::new();
+        for entry in fs::read_dir(&self.folder)? {
+            let path = entry?.path();
+            if path.extension().is_some_and(|end| end == "failed") {
+                let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+                failed.push(format!("{name}: {}", first_words(&fs::read_to_string(&path)?)));
+            }
+        }
+        failed.sort();
+        Ok(failed)
     }
 
     fn path(&self, cell: &Cell, number: u32) -> PathBuf {
         self.folder.join(format!("{}-{}-rows-{number}.json", cell.name, cell.rows))
     }
+}
+
+/// An engine may say a lot when it fails.
+fn first_words(text: &str) -> String {
+    text.replace('\n', " ").chars().take(300).collect()
 }
 
 /// FNV-1a over words: which build it is, not more.
