@@ -223,7 +223,11 @@ fn shown(run: &Run) -> String {
             let since = of
                 .barrier_ms
                 .map_or(String::new(), |of| format!(", since the barrier {:.0}, {:.0}", of.p50, of.p99));
-            format!("end to end p50 {:.0} ms, p99 {:.0}{since}", of.end_to_end_ms.p50, of.end_to_end_ms.p99)
+            let (p50, p99) = (of.end_to_end_ms.p50, of.end_to_end_ms.p99);
+            format!(
+                "end to end p50 {p50:.0} ms, p99 {p99:.0}{since}, driver late by up to {:.0}",
+                of.driver_late_ms
+            )
         }
         Numbers::Recovery(of) => {
             let kills = of.kills.iter().map(|kill| {

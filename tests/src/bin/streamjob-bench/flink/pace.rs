@@ -27,6 +27,9 @@ pub(crate) const BOUND_MS: i64 = 1_000;
 /// Results that come at most so much after the row that closes their window come as soon as they should, whatever the engine.
 pub(crate) const CAUGHT_UP_MS: f64 = 3_000.0;
 
+/// Results of a run, of a size that is never reached: a minute or two at 100,000 keys a second.
+const SEEN_MAX: usize = 16 << 20;
+
 /// Rows of which the event time is the instant at which they are due.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Plan {
@@ -99,7 +102,8 @@ impl Driver {
         let start_ms = (now_ms() as i64 / WINDOW_MS + 2) * WINDOW_MS;
         let plan = Plan { keys, rate, start_ms };
         let (stop, stop_writing) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
-        let seen = Arc::new(Mutex::new(Vec::new()));
+        // Room for all: growing would hold up the reader.
+        let seen = Arc::new(Mutex::new(Vec::with_capacity(SEEN_MAX)));
         let to = Writer::new(cluster, input, 1)?;
         let from = topics::reader(cluster, output)?;
         let writer = thread::spawn({
@@ -113,26 +117,25 @@ impl Driver {
         Ok(Self { plan, stop_writing, stop, writer: Some(writer), viewer: Some(viewer), seen })
     }
 
-    /// All results so far, in the order in which they came.
-    pub(crate) fn seen(&self) -> Vec<Seen> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
     /// The first result that is this, among those from a number on, once it comes.
     pub(crate) fn wait_for(&self, what: &str, within: Duration, is: impl Fn(&Seen) -> bool) -> Result<Seen> {
         let (began, mut looked_at) = (Instant::now(), 0);
         loop {
-            {
+            // A part at a time: the reader must not wait for the lock.
+            let part = {
                 let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-                if let Some(found) = seen[looked_at..].iter().find(|seen| is(seen)) {
-                    return Ok(*found);
-                }
-                looked_at = seen.len();
+                seen[looked_at..seen.len().min(looked_at + 4_096)].to_vec()
+            };
+            looked_at += part.len();
+            if let Some(found) = part.iter().find(|seen| is(seen)) {
+                return Ok(*found);
             }
             let is_reading = self.viewer.as_ref().is_some_and(|viewer| !viewer.is_finished());
             ensure!(is_reading, "the driver's reader has failed");
             ensure!(began.elapsed() < within, "{what}: not within {within:?}");
-            thread::sleep(Duration::from_millis(2));
+            if part.is_empty() {
+                thread::sleep(Duration::from_millis(2));
+            }
         }
     }
 
@@ -144,15 +147,15 @@ impl Driver {
         let results = self.plan.expected(written.rows).missing();
         let began = Instant::now();
         loop {
-            let seen = self.seen();
-            if seen.len() >= results {
-                self.stop.store(true, Ordering::Relaxed);
-                return Ok((written, seen));
+            let have = self.seen.lock().unwrap_or_else(PoisonError::into_inner).len();
+            if have >= results {
+                break;
             }
-            let have = seen.len();
             ensure!(began.elapsed() < Duration::from_secs(120), "{have} of {results} results came");
             thread::sleep(Duration::from_millis(20));
         }
+        self.stop.store(true, Ordering::Relaxed);
+        Ok((written, std::mem::take(&mut *self.seen.lock().unwrap_or_else(PoisonError::into_inner))))
     }
 }
 

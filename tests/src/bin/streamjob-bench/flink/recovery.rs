@@ -39,10 +39,13 @@ pub(crate) fn run(cluster: &Cluster, job: &mut Job<'_>, rate: u64, seconds: u64)
 }
 
 fn kill_and_start(cluster: &Cluster, job: &Job<'_>, driver: &Driver, process: &mut Watched) -> Result<Kill> {
+    let reader = topics::reader(cluster, &job.output)?;
+    // The first look takes longer.
+    topics::committed_ends(&reader, &job.output)?;
     let (killed, killed_ms) = (Instant::now(), now_ms());
     process.kill()?;
     // What could be read until now is not new.
-    let ends = topics::committed_ends(&topics::reader(cluster, &job.output)?, &job.output)?;
+    let ends = topics::committed_ends(&reader, &job.output)?;
     *process = job.start()?;
     let first = process.wait_for("the first row", WITHIN, |event| job.engine.is_first_row(event))?;
     let end = |partition: i32| ends.get(partition as usize).copied().unwrap_or_default();

@@ -189,6 +189,12 @@ fn from_kafka(measured: &Measured) -> Vec<Line> {
     let line = |what: &str, unit, asked, values| Line { what: what.to_owned(), unit, asked, values };
     vec![
         line("records per CPU-second, Kafka, 1 s, 100 k keys", "M", Asked::Least(1.5, 3.0), rate),
+        line(
+            "CPU per million rows with start and warming up, Kafka, 1 s, 100 k keys",
+            "CPU-s",
+            Asked::Nothing,
+            both(once, |run| throughput(run).map(|of| of.cpu_s / of.rows as f64 * 1e6)),
+        ),
         line("peak memory, Kafka, 100 k keys", "MB", Asked::Most(150.0, 80.0), memory(once)),
         line("the same, 1 M keys", "MB", Asked::Nothing, memory(many)),
         line("extra CPU of exactly once, 1 s, 100 k keys", "%", Asked::Most(5.0, 2.0), extras.collect()),

@@ -118,9 +118,7 @@ impl Watched {
     /// Closes its standard input, and waits until it has ended: what it says at its end is said then.
     pub(crate) fn close(&mut self) -> Result<()> {
         self.input = None;
-        self.child.wait()?;
-        self.join();
-        Ok(())
+        self.end()
     }
 
     /// Ends it without a word.
@@ -135,6 +133,11 @@ impl Watched {
     pub(crate) fn interrupt(&mut self) -> Result<()> {
         let sent = Command::new("kill").args(["-s", "INT", &self.pid().to_string()]).status()?;
         ensure!(sent.success(), "cannot interrupt {}", self.pid());
+        self.end()
+    }
+
+    fn end(&mut self) -> Result<()> {
+        process::watch(&self.child)?;
         self.child.wait()?;
         self.join();
         Ok(())
