@@ -47,7 +47,7 @@ pub fn consumer_config(
     let waiting = (WAITING_KB / partitions.max(1)).clamp(1024, 16 * 1024).to_string();
     config.set_defaults(&[
         ("queued.max.messages.kbytes", &waiting),
-        ("queued.min.messages", "100000"),
+        ("queued.min.messages", "20000"),
         ("fetch.max.bytes", "16777216"),
         ("max.partition.fetch.bytes", "1048576"),
         ("fetch.wait.max.ms", "100"),
