@@ -200,7 +200,7 @@ spec:
 
     fn twin(&self) -> Command {
         let cell = self.cell;
-        let mut command = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("flink/twin"));
+        let mut command = Command::new(twin());
         let mut option = |name: &str, value: &str| {
             command.args([format!("--{name}"), value.to_owned()]);
         };
@@ -236,6 +236,11 @@ spec:
         whole.arg("run").args(arguments);
         whole
     }
+}
+
+/// The script that starts Flink's side.
+pub(crate) fn twin() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("flink/twin")
 }
 
 /// The files of an input in process.

@@ -6,12 +6,13 @@
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
 use super::cells::Cell;
-use super::engines::{Checkpoints, Engine};
+use super::engines::{self, Checkpoints, Engine};
 
 /// One engine's run of a cell.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -125,9 +126,10 @@ impl Pair {
 }
 
 impl Kept {
-    /// Results of another build of the program are in another folder.
+    /// Results of another build of the program, or of another twin, are in another folder.
     pub(crate) fn of(results: &Path, program: &Path) -> Result<Self> {
-        let folder = results.join(format!("{:016x}", fingerprint(program)?));
+        let twin = Command::new(engines::twin()).arg("folder").output()?;
+        let folder = results.join(format!("{:016x}", fingerprint(program, &twin.stdout)?));
         fs::create_dir_all(&folder)?;
         Ok(Self { folder })
     }
@@ -187,8 +189,8 @@ fn first_words(text: &str) -> String {
 }
 
 /// FNV-1a over words: which build it is, not more.
-fn fingerprint(program: &Path) -> Result<u64> {
-    let mut bytes = Vec::new();
+fn fingerprint(program: &Path, twin: &[u8]) -> Result<u64> {
+    let mut bytes = twin.to_vec();
     fs::File::open(program).with_context(|| program.display().to_string())?.read_to_end(&mut bytes)?;
     let word = |part: &[u8]| part.iter().fold(0u64, |word, byte| word << 8 | u64::from(*byte));
     let mix = |hash: u64, part: &[u8]| (hash ^ word(part)).wrapping_mul(0x0100_0000_01b3);
