@@ -154,9 +154,26 @@ pub struct KafkaSink {
     pub cluster: Option<KafkaCluster>,
     /// Its name; it must exist. The key of a record is the key column's text, a JSON array of them if there are several.
     pub topic: String,
+    /// The result column that names the topic of each record; where it is null the record goes to `topic`. Type String.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub topic_field: Option<String>,
+    /// What each record has as headers. Names must differ.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub headers: Option<Vec<KafkaHeader>>,
     /// Default ExactlyOnce.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delivery: Option<Delivery>,
+}
+
+/// A header of the records that are written.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct KafkaHeader {
+    /// Its name.
+    pub name: String,
+    /// The result column whose text is its value. Default: the column of the header's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub field: Option<String>,
 }
 
 /// How often a record may arrive.

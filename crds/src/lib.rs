@@ -26,8 +26,8 @@ pub use duration::{Duration, SignedDuration};
 pub use errors::{FieldError, ManifestError, ManifestErrors, Position};
 pub use job::{Metadata, StreamJob, StreamJobSpec};
 pub use kafka::{
-    Delivery, KafkaClientCertificate, KafkaCluster, KafkaProperty, KafkaSasl, KafkaSink, KafkaSource,
-    KafkaTarget, KafkaTls, SaslMechanism, SecretSource, StartFrom, StartOffset,
+    Delivery, KafkaClientCertificate, KafkaCluster, KafkaHeader, KafkaProperty, KafkaSasl, KafkaSink,
+    KafkaSource, KafkaTarget, KafkaTls, SaslMechanism, SecretSource, StartFrom, StartOffset,
 };
 pub use load::Manifest;
 pub use pipeline::{
@@ -41,4 +41,6 @@ pub use source::{
     TimestampColumn, UniformColumn, ZipfColumn,
 };
 pub use state::{Checkpoints, State, StateLocation};
-pub use validate::{API_VERSION, KIND, KafkaRole, PROGRESS_TOPIC, kafka_property_role, validate};
+pub use validate::{
+    API_VERSION, KIND, KafkaRole, PROGRESS_TOPIC, kafka_property_role, kafka_target_fault, validate,
+};

@@ -79,6 +79,10 @@ pub struct EventTime {
     /// Default 1m: a partition that is read to its end and brings nothing new for this long no longer holds time back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idle_timeout: Option<Duration>,
+    /// With kafka: a partition that is ahead of the others by more than this is not read until they have caught up. Unset:
+    /// off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_drift: Option<Duration>,
     /// A timestamp further than this beyond the wall clock makes a bad record. Default: 24h for kafka, off for files and
     /// the generator.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -117,12 +117,17 @@ spec:
         - {name: part, type: Int32, from: Partition}
         - {name: at, type: Int64, from: Offset}
       badRecords: {action: DeadLetter, kafka: {topic: bad}}
-    eventTime: {field: ts}
+    eventTime: {field: ts, maxDrift: 30s}
     keyBy: [page]
     window: {tumbling: {size: 10s}, late: {action: SideOutput, kafka: {topic: late}}}
     aggregates: [{name: clicks, function: Count}]
     sink:
-      kafka: {cluster: {bootstrapServers: \"other:9092\"}, topic: results, delivery: AtLeastOnce}
+      kafka:
+        cluster: {bootstrapServers: \"other:9092\"}
+        topic: results
+        topicField: page
+        headers: [{name: page}, {name: n, field: clicks}]
+        delivery: AtLeastOnce
 ";
 
 /// Puts `to` in the one place where `base` has `from`.

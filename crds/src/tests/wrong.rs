@@ -105,6 +105,7 @@ const IN_FILES: &[(&str, &str)] = &[
     ("{field: ts, maxOutOfOrderness: 1s}", "{field: tz}"),
     ("{field: ts, maxOutOfOrderness: 1s}", "{field: page}"),
     ("{field: ts, maxOutOfOrderness: 1s}", "{expr: \"\"}"),
+    ("{field: ts, maxOutOfOrderness: 1s}", "{field: ts, maxDrift: 1s}"),
     ("keyBy: [page]", "keyBy: []"),
     ("keyBy: [page]", "keyBy: [page, word, page]"),
     ("keyBy: [page]", "keyBy: [pages, window_end, \"\"]"),
@@ -226,7 +227,18 @@ const IN_KAFKA: &[(&str, &str)] = &[
     ("mechanism: SCRAM-SHA-512", "mechanism: GSSAPI"),
     ("username: reader", "username: \"\""),
     ("password: {environment: KAFKA_PASSWORD}", "password: hunter2"),
+    ("password: {environment: KAFKA_PASSWORD}", "password: \"hunter2\""),
+    ("password: {environment: KAFKA_PASSWORD}", "password: 68001"),
+    ("password: {environment: KAFKA_PASSWORD}", "password: [hunter2]"),
+    ("password: {environment: KAFKA_PASSWORD}", "password: {hunter2}"),
+    ("password: {environment: KAFKA_PASSWORD}", "password: {flie: a}"),
+    ("password: {environment: KAFKA_PASSWORD}", "password: !hunter2"),
+    ("password: {environment: KAFKA_PASSWORD}", "password: *hunter2"),
     ("password: {environment: KAFKA_PASSWORD}", "password: {environment: \"\"}"),
+    (
+        "sasl: {mechanism: SCRAM-SHA-512, username: reader, password: {environment: KAFKA_PASSWORD}}",
+        "sasl: reader:hunter2",
+    ),
     ("{name: client.rack, value: a}", "{name: client.rack, value: 1}"),
     ("{name: client.rack, value: a}", "{name: client.rack, value: \"\"}"),
     ("{name: client.rack, value: a}", "{name: fetch.min.bytes, value: many}"),
@@ -269,9 +281,25 @@ const IN_KAFKA: &[(&str, &str)] = &[
     ("{bootstrapServers: \"other:9092\"}", "{bootstrapServers: \"other\"}"),
     ("topic: results", "topic: \"\""),
     ("delivery: AtLeastOnce", "delivery: AtMostOnce"),
+    ("topicField: page", "topicField: pages"),
+    ("topicField: page", "topicField: \"\""),
+    ("topicField: page", "topicFeild: page"),
+    ("{name: page}", "{name: \"\"}"),
+    ("{name: page}", "{name: user}"),
+    ("{name: page}", "{name: n}"),
+    ("{name: n, field: clicks}", "{name: n, field: click}"),
+    ("{name: n, field: clicks}", "{field: clicks}"),
+    ("{name: n, field: clicks}", "page"),
+    ("maxDrift: 30s", "maxDrift: 30"),
     (
-        "{cluster: {bootstrapServers: \"other:9092\"}, topic: results, delivery: AtLeastOnce}",
-        "{topic: clicks}\n      format: {raw: {}}",
+        "
+        cluster: {bootstrapServers: \"other:9092\"}
+        topic: results
+        topicField: page
+        headers: [{name: page}, {name: n, field: clicks}]
+        delivery: AtLeastOnce
+",
+        " {topic: clicks}\n      format: {raw: {}}\n",
     ),
 ];
 

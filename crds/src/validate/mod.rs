@@ -12,7 +12,7 @@ mod state;
 mod targets;
 
 use crate::{FieldError, StreamJob};
-pub use kafka::{KafkaRole, PROGRESS_TOPIC, kafka_property_role};
+pub use kafka::{KafkaRole, PROGRESS_TOPIC, kafka_property_role, kafka_target_fault};
 
 /// The value of `apiVersion`.
 pub const API_VERSION: &str = "streamjob.dev/v1alpha1";

@@ -8,6 +8,9 @@ use std::collections::{HashMap, HashSet};
 use super::Findings;
 use crate::{Column, ColumnType, GeneratedColumn, Pipeline, Source, UniformColumn, suggest};
 
+/// What every result row has between the key and the aggregates.
+pub(super) const WINDOW_COLUMNS: [&str; 2] = ["window_start", "window_end"];
+
 /// Names that must not be empty and must differ from each other; `path(i)` is where the i-th stands.
 pub(super) fn distinct<'a>(
     findings: &mut Findings,
@@ -93,4 +96,10 @@ pub(super) fn after_transforms(pipeline: &Pipeline) -> Vec<&str> {
     let mut seen = HashSet::new();
     names.retain(|name| !name.is_empty() && seen.insert(*name));
     names
+}
+
+/// The names of a result's columns.
+pub(super) fn of_results(pipeline: &Pipeline) -> Vec<&str> {
+    let aggregates = pipeline.aggregates.iter().map(|aggregate| aggregate.name.as_str());
+    pipeline.key_by.iter().map(String::as_str).chain(WINDOW_COLUMNS).chain(aggregates).collect()
 }

@@ -3,12 +3,11 @@
 //! Owns: transforms, event time, key, window, aggregates, sink.
 //! Never: reads an expression beyond seeing that it is not empty.
 
+use super::names::WINDOW_COLUMNS;
 use super::{Findings, kafka, names, source, targets};
-use crate::{AggregateFunction, EventTime, KafkaSink, LateAction, Pipeline, Source, Transform, Window};
+use crate::{AggregateFunction, EventTime, LateAction, Pipeline, Source, Transform, Window};
 
 const PATH: &str = "spec.pipeline";
-/// What every result row has between the key and the aggregates.
-const WINDOW_COLUMNS: [&str; 2] = ["window_start", "window_end"];
 
 pub(super) fn check(findings: &mut Findings, pipeline: &Pipeline) {
     for (i, transform) in pipeline.transforms.iter().enumerate() {
@@ -58,6 +57,9 @@ fn check_event_time(findings: &mut Findings, event_time: &EventTime, source: &So
         .exactly_one(&path, &[("field", event_time.field.is_some()), ("expr", event_time.expr.is_some())]);
     if let Some(expr) = &event_time.expr {
         findings.not_blank(format!("{path}.expr"), expr, "a SQL expression");
+    }
+    if event_time.max_drift.is_some() && source.kafka.is_none() {
+        findings.add(format!("{path}.maxDrift"), "only used with `source.kafka`: remove it");
     }
     let Some(field) = &event_time.field else { return };
     findings.not_blank(format!("{path}.field"), field, "the name of a column");
@@ -164,8 +166,11 @@ fn check_sink(findings: &mut Findings, pipeline: &Pipeline) {
         ("blackhole", sink.blackhole.is_some()),
     ];
     findings.exactly_one(&path, &members);
-    if let Some(KafkaSink { cluster: Some(cluster), .. }) = &sink.kafka {
-        kafka::cluster(findings, &format!("{path}.kafka.cluster"), cluster);
+    if let Some(sink) = &sink.kafka {
+        if let Some(cluster) = &sink.cluster {
+            kafka::cluster(findings, &format!("{path}.kafka.cluster"), cluster);
+        }
+        kafka::sink(findings, &format!("{path}.kafka"), sink, &names::of_results(pipeline));
     }
     if let Some(format) = &sink.format {
         source::format(findings, &format!("{path}.format"), format, sink.kafka.is_some());

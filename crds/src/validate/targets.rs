@@ -61,7 +61,8 @@ fn check_topics(findings: &mut Findings, pipeline: &Pipeline) {
             findings.add(path, format!("`cluster` is missing: {remedy}"));
         }
         let path = format!("{path}.topic");
-        if !kafka::target(findings, path.clone(), topic) {
+        if let Some(fault) = kafka::kafka_target_fault(topic) {
+            findings.add(path, fault);
             continue;
         }
         if read(topic) {

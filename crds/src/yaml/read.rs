@@ -8,11 +8,14 @@ use std::fmt;
 use serde::de::{self, DeserializeSeed, IntoDeserializer, Visitor};
 
 use super::{
-    scalar::{Plain, classify},
+    scalar::{Plain, classify, got},
     stand_in::StandIn,
     tree::{Entry, Node, Value},
 };
 use crate::suggest;
+
+/// Structs that have secrets in them or say where one is. What stands in their place by mistake may be the secret.
+const SECRET: [&str; 4] = ["SecretSource", "KafkaSasl", "KafkaTls", "KafkaClientCertificate"];
 
 /// Why reading stopped.
 #[derive(Debug)]
@@ -94,19 +97,21 @@ impl<'a> Reader<'a> {
 
     /// `expected …, got …`, with what to do if that is known.
     fn wrong(&self, expected: &str, remedy: Option<String>) -> Stop {
-        let got = match &self.node.value {
-            Value::Scalar { text, quoted: true } => format!("got the text {text:?}"),
-            Value::Scalar { text, .. } => match classify(text) {
-                Plain::Null => "but there is no value".to_owned(),
-                Plain::Boolean(_) => format!("got the boolean `{text}`"),
-                Plain::Integer | Plain::Float | Plain::OddNumber => format!("got the number `{text}`"),
-                Plain::Text | Plain::YesNo(_) => format!("got the text `{text}`"),
-            },
-            Value::Sequence(_) => "got a list".to_owned(),
-            Value::Mapping(_) | Value::StandIn => "got a mapping of fields".to_owned(),
-        };
+        let got = got(&self.node.value);
         let remedy = remedy.map(|remedy| format!("; {remedy}")).unwrap_or_default();
         Stop::value(format!("expected {expected}, {got}{remedy}")).at(self.node)
+    }
+
+    /// The same without what stands there.
+    fn hidden(&self, name: &'static str, expected: &str) -> Stop {
+        let remedy = match name {
+            "SecretSource" => {
+                format!(": write where that is, such as `{key}: {{file: {key}.txt}}`", key = self.key)
+            }
+            _ => String::new(),
+        };
+        let hidden = "what is here instead is not shown, as it may be a secret";
+        Stop::value(format!("expected {expected}; {hidden}{remedy}")).at(self.node)
     }
 
     fn whole(&self, min: i128, max: i128) -> Result<i128, Stop> {
@@ -309,10 +314,16 @@ impl<'de> de::Deserializer<'de> for Reader<'_> {
                     [] => "a mapping without fields".to_owned(),
                     [..] => format!("a mapping with the fields {}", fields.join(", ")),
                 };
+                if SECRET.contains(&name) {
+                    return Err(self.hidden(name, &expected));
+                }
                 return Err(self.wrong(&expected, self.as_mapping(fields)));
             }
         };
         if let Some(entry) = entries.iter().find(|entry| !fields.contains(&entry.key.as_str())) {
+            if name == "SecretSource" && suggest::nearest(&entry.key, fields).is_none() {
+                return Err(self.hidden(name, &format!("nothing but {}", fields.join(" or "))));
+            }
             let fault = Fault::Unknown { key: entry.key.clone(), known: fields };
             return Err(Stop { node: Some(self.node.id), fault });
         }

@@ -3,6 +3,8 @@
 //! Owns: the rules of YAML 1.2's core schema, and the list of spellings on which YAML readers disagree.
 //! Never: knows which field the scalar belongs to.
 
+use super::tree::Value;
+
 /// What a plain scalar is. Quoted and block scalars are always text.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Plain {
@@ -79,6 +81,21 @@ fn decimal(text: &str) -> Option<Plain> {
         return None;
     }
     Some(if fraction.is_none() && exponent.is_none() { Plain::Integer } else { Plain::Float })
+}
+
+/// What a value is, where another kind is expected.
+pub(super) fn got(value: &Value) -> String {
+    match value {
+        Value::Scalar { text, quoted: true } => format!("got the text {text:?}"),
+        Value::Scalar { text, .. } => match classify(text) {
+            Plain::Null => "but there is no value".to_owned(),
+            Plain::Boolean(_) => format!("got the boolean `{text}`"),
+            Plain::Integer | Plain::Float | Plain::OddNumber => format!("got the number `{text}`"),
+            Plain::Text | Plain::YesNo(_) => format!("got the text `{text}`"),
+        },
+        Value::Sequence(_) => "got a list".to_owned(),
+        Value::Mapping(_) | Value::StandIn => "got a mapping of fields".to_owned(),
+    }
 }
 
 #[cfg(test)]

@@ -221,8 +221,12 @@ impl<'a> Builder<'a, '_> {
             | Event::MappingEnd => unreachable!("the parser balances its events"),
         };
         if let Some(tag) = tag {
-            let tag = format!("{}{}", tag.handle, tag.suffix).replace("tag:yaml.org,2002:", "!!");
-            let message = format!("the tag `{tag}` is not supported: remove it");
+            // Any other may be a password that begins with an exclamation mark.
+            let message = match tag.handle.as_str() {
+                "tag:yaml.org,2002:" => format!("the tag `!!{}` is not supported: remove it", tag.suffix),
+                _ => "what begins with `!` is a tag to YAML, and tags are not supported: put text in quotes"
+                    .to_owned(),
+            };
             self.mistakes.push(ManifestError::new(Some(at), path, message));
         }
         let node = Node { id: self.new_id(at, path)?, at, key_at: None, value };

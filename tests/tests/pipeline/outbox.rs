@@ -64,9 +64,9 @@ impl Writing {
         for (object, _) in objects {
             self.runtime.block_on(async {
                 let mut reader = read_outbox(&self.store, object).await?;
-                while let Some(chunk) = reader.next().await? {
-                    if chunk.slot == slot {
-                        text.extend_from_slice(&chunk.value);
+                while let Some(rows) = reader.next().await? {
+                    for chunk in rows.chunks().filter(|chunk| chunk.slot == slot) {
+                        text.extend_from_slice(chunk.record.value);
                     }
                 }
                 anyhow::Ok(())

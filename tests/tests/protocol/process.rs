@@ -254,7 +254,10 @@ impl Process {
         let name = &checkpoint.outbox.first()?.object;
         let object = checkpoint.objects.iter().find(|object| object.name == *name)?;
         let value = match self.bundles {
-            true => read_outbox(&self.store, object).await.ok()?.next().await.ok()??.value,
+            true => {
+                let rows = read_outbox(&self.store, object).await.ok()?.next().await.ok()??;
+                rows.chunks().next()?.record.value.to_vec().into()
+            }
             false => self.store.get(name).await.ok()?,
         };
         let text = str::from_utf8(&value).expect("it was written as text");

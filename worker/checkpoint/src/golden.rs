@@ -6,7 +6,7 @@
 use std::path::PathBuf;
 
 use crate::bundle::{BundleReader, StateRows};
-use crate::outbox::read_outbox;
+use crate::outbox::{OutboxRows, read_outbox};
 use crate::record::{Body, Record};
 use crate::sample::{Sample, chunks, record, rows};
 use crate::savepoint;
@@ -90,9 +90,10 @@ async fn bundles_are_written_as_ever_and_those_of_ever_are_read() {
     let outbox = sample.checkpoint.objects.iter().find(|object| object.name == *output).expect("listed");
     let mut reader = read_outbox(&sample.store, outbox).await.expect("it is whole");
     let mut published = Vec::new();
-    while let Some(chunk) = reader.next().await.expect("it is whole") {
-        published.push(chunk);
+    while let Some(rows) = reader.next().await.expect("it is whole") {
+        published.push(rows);
     }
+    let published: Vec<_> = published.iter().flat_map(OutboxRows::chunks).collect();
     assert_eq!((read, published), (vec![rows(0), rows(1)], chunks()));
 }
 

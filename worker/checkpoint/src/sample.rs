@@ -22,7 +22,7 @@ use crate::checkpoint::{
     PartitionState, PartitionStatus, Share, SliceState, SourcePosition,
 };
 use crate::ids::{Epoch, Generation, Groups, Hash, Lineage, Seq, WriterId};
-use crate::outbox::{OutboxChunk, OutboxWriter, Output};
+use crate::outbox::{OutboxChunk, OutboxRecord, OutboxWriter, Output, Records};
 use crate::record::{Body, Operation, Owner, Record, Restore};
 use crate::store::StateStore;
 
@@ -81,20 +81,23 @@ pub(crate) fn rows(slot: u32) -> StateRows {
     }
 }
 
-pub(crate) fn chunks() -> Vec<OutboxChunk> {
-    let chunk = |slot, target: &str, rows, value: &'static str| OutboxChunk {
-        slot,
-        target: target.to_owned(),
-        rows,
-        key: None,
-        value: Bytes::from_static(value.as_bytes()),
+pub(crate) fn chunks() -> Vec<OutboxChunk<'static>> {
+    let text = |slot, target, rows, value: &'static str| {
+        let record = OutboxRecord { value: value.as_bytes(), ..OutboxRecord::default() };
+        OutboxChunk { slot, target, rows, record }
     };
+    let record = |record| OutboxChunk { slot: 1, target: "deadLetters", rows: 1, record };
     vec![
-        chunk(0, "results", 2, "{\"carrier\":\"AA\",\"flights\":3}\n{\"carrier\":null,\"flights\":1}\n"),
-        chunk(1, "late", 1, "{\"carrier\":\"DL\"}\n"),
-        chunk(1, "results", 1, "{\"carrier\":\"\",\"flights\":2}\n"),
+        text(0, "results", 2, "{\"carrier\":\"AA\",\"flights\":3}\n{\"carrier\":null,\"flights\":1}\n"),
+        text(1, "late", 1, "{\"carrier\":\"DL\"}\n"),
+        text(1, "results", 1, "{\"carrier\":\"\",\"flights\":2}\n"),
+        record(OutboxRecord { key: Some(b"UA"), headers: HEADERS, topic: Some("bad"), value: b"{}" }),
+        record(OutboxRecord { value: b"[]", ..OutboxRecord::default() }),
     ]
 }
+
+/// `trace` with the value `t1`, and `empty` without one.
+const HEADERS: &[u8] = b"\x05\0\0\0trace\x02\0\0\0t1\x05\0\0\0empty\xff\xff\xff\xff";
 
 async fn write_states(store: &StateStore) -> (Vec<Block>, Object) {
     let keys = [Field::new("carrier", DataType::Utf8, true)];
@@ -120,10 +123,19 @@ async fn write_states(store: &StateStore) -> (Vec<Block>, Object) {
 async fn write_outbox(store: &StateStore) -> (OutboxObject, Object) {
     let name = outbox_name(GENERATION, Epoch(7), 0, Uuid::from_u128(2));
     let mut writer = OutboxWriter::new(name, &about()).expect("it can be begun");
-    for chunk in chunks() {
-        let output = Output::Text { rows: chunk.rows, bytes: chunk.value };
-        writer.write(chunk.slot, &chunk.target, output).expect("it can be written");
+    let chunks = chunks();
+    let (texts, records) = chunks.split_at(3);
+    for OutboxChunk { slot, target, rows, record } in texts {
+        let output = Output::Text { rows: *rows, bytes: Bytes::from_static(record.value) };
+        writer.write(*slot, target, output).expect("it can be written");
     }
+    let records = Records {
+        keys: records.iter().map(|chunk| chunk.record.key).collect(),
+        topics: Some(records.iter().map(|chunk| chunk.record.topic).collect()),
+        headers: Some(records.iter().map(|chunk| Some(chunk.record.headers)).collect()),
+        values: records.iter().map(|chunk| Some(chunk.record.value)).collect(),
+    };
+    writer.write(1, "deadLetters", Output::Records(records)).expect("it can be written");
     let sealed = writer.seal().expect("it can be ended").expect("it has rows");
     let (object, outbox) = sealed.store(store).await.expect("it can be stored");
     (outbox, object)

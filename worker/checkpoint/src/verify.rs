@@ -84,20 +84,22 @@ async fn read_blocks(
 async fn read_parts(store: &StateStore, object: &Object, outbox: &OutboxObject) -> Result<(), BundleError> {
     let mut reader = read_outbox(store, object).await?;
     let mut parts: Vec<_> =
-        outbox.parts.iter().map(|part| (part.slot, &part.target, part.rows, part.bytes)).collect();
-    while let Some(chunk) = reader.next().await? {
-        let part =
-            parts.iter_mut().find(|(slot, target, ..)| (*slot, *target) == (chunk.slot, &chunk.target));
-        let rest = part.and_then(|(_, _, rows, bytes)| {
-            *rows = rows.checked_sub(chunk.rows)?;
-            *bytes = bytes.checked_sub(chunk.bytes())?;
-            Some(())
-        });
-        if rest.is_none() {
-            return Err(crate::bundle::ipc::damaged(
-                &object.name,
-                "it has rows that its record does not count",
-            ));
+        outbox.parts.iter().map(|part| (part.slot, &*part.target, part.rows, part.bytes)).collect();
+    while let Some(read) = reader.next().await? {
+        for chunk in read.chunks() {
+            let part =
+                parts.iter_mut().find(|(slot, target, ..)| (*slot, *target) == (chunk.slot, chunk.target));
+            let rest = part.and_then(|(_, _, rows, bytes)| {
+                *rows = rows.checked_sub(chunk.rows)?;
+                *bytes = bytes.checked_sub(chunk.record.bytes() as u64)?;
+                Some(())
+            });
+            if rest.is_none() {
+                return Err(crate::bundle::ipc::damaged(
+                    &object.name,
+                    "it has rows that its record does not count",
+                ));
+            }
         }
     }
     if parts.iter().any(|(_, _, rows, bytes)| (*rows, *bytes) != (0, 0)) {

@@ -122,3 +122,14 @@ pub struct KafkaOutputPlan {
     /// How often a record may arrive.
     pub delivery: Delivery,
 }
+
+/// What of a row becomes part of its record beside key and value. Columns are those of the rows.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct KafkaRoute {
+    /// The text column that names the topic of a record; null: the target's own.
+    pub topic: Option<usize>,
+    /// Topics that it may not name: they are read.
+    pub read: Vec<String>,
+    /// Names of headers and the columns of their values.
+    pub headers: Vec<(String, usize)>,
+}

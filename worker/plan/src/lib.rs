@@ -22,8 +22,8 @@ pub use error::PlanErrors;
 pub use event_time::{EventTimeExpr, EventTimes};
 pub use explain::explain;
 pub use kafka::{
-    KafkaClusterPlan, KafkaOutputPlan, KafkaSaslPlan, KafkaSourcePlan, KafkaStart, KafkaTlsPlan, KafkaUntil,
-    MetadataColumn, PayloadPlan, SecretPlan,
+    KafkaClusterPlan, KafkaOutputPlan, KafkaRoute, KafkaSaslPlan, KafkaSourcePlan, KafkaStart, KafkaTlsPlan,
+    KafkaUntil, MetadataColumn, PayloadPlan, SecretPlan,
 };
 pub use plan::{
     BadRecordsPlan, ColumnGenerator, EventTimePlan, FilesPlan, FormatPlan, GeneratedValue, GeneratorPlan,

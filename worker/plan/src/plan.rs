@@ -11,7 +11,7 @@ use arrow::datatypes::SchemaRef;
 use streamjob_core::aggregate::AggregateSpec;
 use streamjob_crds::BucketUrl;
 
-use crate::{EventTimeExpr, KafkaOutputPlan, KafkaSourcePlan, Transforms};
+use crate::{EventTimeExpr, KafkaOutputPlan, KafkaRoute, KafkaSourcePlan, Transforms};
 
 /// A compiled job.
 #[derive(Clone, Debug)]
@@ -277,6 +277,8 @@ pub struct EventTimePlan {
     pub max_out_of_orderness_ms: i64,
     /// After this long without a new row, a partition read to its end is idle. Zero is never.
     pub idle_timeout_ms: i64,
+    /// A partition that is ahead of the others by more than this is not read; `None` is off.
+    pub max_drift_ms: Option<i64>,
     /// The bound on timestamps beyond the wall clock; `None` is off.
     pub max_future_ms: Option<i64>,
 }
@@ -332,6 +334,8 @@ pub enum SinkKind {
     Kafka {
         /// Its name.
         topic: String,
+        /// What of a result becomes headers, or names another topic.
+        route: KafkaRoute,
     },
     /// Standard output.
     Stdout,

@@ -171,6 +171,11 @@ impl WindowStage {
         self.combiner.holding()
     }
 
+    /// The least watermark of all active partitions; `None` if none is active.
+    pub fn slowest(&self) -> Option<i64> {
+        self.combiner.slowest()
+    }
+
     /// Partitions that are behind the combined watermark since they were idle; their rows may be late.
     pub fn behind(&self) -> Vec<u32> {
         self.combiner.behind().collect()

@@ -8,7 +8,7 @@ mod properties;
 use jiff::Timestamp;
 
 use super::{Findings, names};
-use crate::{Column, ColumnFrom, ColumnType, KafkaCluster, KafkaSource, SecretSource, StartFrom};
+use crate::{Column, ColumnFrom, ColumnType, KafkaCluster, KafkaSink, KafkaSource, SecretSource, StartFrom};
 pub use properties::{KafkaRole, kafka_property_role};
 
 const TOPIC_CHARS_MAX: usize = 249;
@@ -140,33 +140,56 @@ fn is_server(server: &str) -> bool {
 }
 
 /// Reports a name that no topic can have. An empty one is told of elsewhere.
-pub(super) fn topic(findings: &mut Findings, path: String, name: &str) -> bool {
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
-    let message = if name.is_empty() {
-        return true;
-    } else if !name.bytes().all(allowed) || matches!(name, "." | "..") {
-        format!("`{name}` cannot be a topic: use letters, digits, `.`, `_` and `-`")
-    } else if name.len() > TOPIC_CHARS_MAX {
-        format!("`{name}` has {} characters: at most {TOPIC_CHARS_MAX} are allowed", name.len())
-    } else {
-        return true;
-    };
-    findings.add(path, message);
-    false
+fn topic(findings: &mut Findings, path: String, name: &str) {
+    if !name.is_empty()
+        && let Some(message) = name_fault(name)
+    {
+        findings.add(path, message);
+    }
 }
 
-/// Reports a topic that is not to be written to.
-pub(super) fn target(findings: &mut Findings, path: String, name: &str) -> bool {
+/// Why no topic can have this name, which is not empty, and what to do.
+fn name_fault(name: &str) -> Option<String> {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+    if !name.bytes().all(allowed) || matches!(name, "." | "..") {
+        Some(format!("`{name}` cannot be a topic: use letters, digits, `.`, `_` and `-`"))
+    } else if name.len() > TOPIC_CHARS_MAX {
+        Some(format!("`{name}` has {} characters: at most {TOPIC_CHARS_MAX} are allowed", name.len()))
+    } else {
+        None
+    }
+}
+
+/// Why a topic is not to be written to, and what to do.
+pub fn kafka_target_fault(name: &str) -> Option<String> {
     if name.is_empty() {
-        findings.add(path, "must not be empty: write the name of a topic");
-        return false;
+        return Some("must not be empty: write the name of a topic".to_owned());
     }
     if OWN_TOPICS.contains(&name) {
-        let message = format!("`{name}` belongs to Kafka or to StreamJob: write to another topic");
-        findings.add(path, message);
-        return false;
+        return Some(format!("`{name}` belongs to Kafka or to StreamJob: write to another topic"));
     }
-    topic(findings, path, name)
+    name_fault(name)
+}
+
+/// What the records of a sink carry beside key and value; `columns` are those of its results.
+pub(super) fn sink(findings: &mut Findings, path: &str, kafka: &KafkaSink, columns: &[&str]) {
+    if let Some(field) = &kafka.topic_field {
+        findings.not_blank(format!("{path}.topicField"), field, "the name of a column");
+        names::known(findings, format!("{path}.topicField"), field, columns);
+    }
+    let headers = kafka.headers.as_deref().unwrap_or_default();
+    let name_path = |i: usize| format!("{path}.headers[{i}].name");
+    let named = headers.iter().map(|header| header.name.as_str());
+    names::distinct(findings, named, "the name of a header", name_path);
+    for (i, header) in headers.iter().enumerate() {
+        match &header.field {
+            Some(field) => {
+                findings.not_blank(format!("{path}.headers[{i}].field"), field, "the name of a column");
+                names::known(findings, format!("{path}.headers[{i}].field"), field, columns);
+            }
+            None => names::known(findings, name_path(i), &header.name, columns),
+        }
+    }
 }
 
 /// The rules of a column of a Kafka source.

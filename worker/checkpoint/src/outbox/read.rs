@@ -3,19 +3,32 @@
 //! Owns: that all of it is what was written, before any of it is handed out; at most some parts of it in memory.
 //! Never: reads an object as a whole unless it is short.
 
-use std::collections::VecDeque;
-
-use arrow::array::{Array as _, AsArray as _, RecordBatch};
-use arrow::buffer::Buffer;
-use arrow::datatypes::{DataType, UInt32Type, UInt64Type};
+use arrow::array::{
+    Array as _, AsArray as _, BinaryArray, LargeBinaryArray, RecordBatch, StringArray, UInt32Array,
+    UInt64Array,
+};
+use arrow::datatypes::DataType;
 use bytes::Bytes;
 
-use super::OutboxChunk;
+use super::headers::are_headers;
+use super::{OutboxChunk, OutboxRecord};
 use crate::bundle::ipc::{Messages, TAIL_BYTES, check_hash, damaged, head_bytes, messages_end};
 use crate::bundle::{BundleError, check_format};
 use crate::checkpoint::Object;
 use crate::ids::Hash;
 use crate::store::{PIECE_BYTES, StateStore};
+
+/// Some rows of an outbox.
+#[derive(Debug)]
+pub struct OutboxRows {
+    slots: UInt32Array,
+    targets: StringArray,
+    keys: BinaryArray,
+    headers: BinaryArray,
+    topics: StringArray,
+    rows: UInt64Array,
+    values: LargeBinaryArray,
+}
 
 /// Reads one outbox bundle.
 pub struct OutboxReader {
@@ -28,10 +41,9 @@ pub struct OutboxReader {
     end: u64,
     /// The whole object, if it is short.
     held: Option<Bytes>,
-    chunks: VecDeque<OutboxChunk>,
 }
 
-/// Checks the whole object, then hands it out chunk by chunk.
+/// Checks the whole object, then hands it out piece by piece.
 pub async fn read_outbox(store: &StateStore, object: &Object) -> Result<OutboxReader, BundleError> {
     let held = check_whole(store, object).await?;
     let name = &object.name;
@@ -60,21 +72,21 @@ pub async fn read_outbox(store: &StateStore, object: &Object) -> Result<OutboxRe
         return Err(damaged(name, "its columns are not those of an outbox"));
     }
     let (store, object) = (store.clone(), object.clone());
-    Ok(OutboxReader { store, object, messages, at: head, end, held, chunks: VecDeque::new() })
+    Ok(OutboxReader { store, object, messages, at: head, end, held })
 }
 
 impl OutboxReader {
-    /// The next chunk; `None` behind the last.
-    pub async fn next(&mut self) -> Result<Option<OutboxChunk>, BundleError> {
+    /// The next rows; `None` behind the last.
+    pub async fn next(&mut self) -> Result<Option<OutboxRows>, BundleError> {
         loop {
-            if let Some(chunk) = self.chunks.pop_front() {
-                return Ok(Some(chunk));
-            }
             let undecodable =
                 |error| damaged(&self.object.name, format!("a message cannot be decoded: {error}"));
             if let Some(batch) = self.messages.next().map_err(undecodable)? {
-                self.chunks = chunks(&batch);
-                continue;
+                let rows = OutboxRows::new(&batch);
+                return match rows.has_whole_headers() {
+                    true => Ok(Some(rows)),
+                    false => Err(damaged(&self.object.name, "headers in it cannot be read")),
+                };
             }
             if self.at == self.end {
                 let whole = self.messages.is_whole();
@@ -109,15 +121,6 @@ pub(crate) async fn check_whole(store: &StateStore, object: &Object) -> Result<O
     Ok(None)
 }
 
-/// Keeps the memory of a batch while one of its chunks is in use.
-struct Values(Buffer);
-
-impl AsRef<[u8]> for Values {
-    fn as_ref(&self) -> &[u8] {
-        &self.0
-    }
-}
-
 /// Where bytes come from.
 struct Source<'a> {
     store: &'a StateStore,
@@ -134,27 +137,36 @@ impl Source<'_> {
     }
 }
 
-fn chunks(batch: &RecordBatch) -> VecDeque<OutboxChunk> {
-    let slots = batch.column(0).as_primitive::<UInt32Type>();
-    let targets = batch.column(1).as_string::<i32>();
-    let keys = batch.column(2).as_binary::<i32>();
-    let rows = batch.column(5).as_primitive::<UInt64Type>();
-    let values = batch.column(6).as_binary::<i64>();
-    let bytes = Bytes::from_owner(Values(values.values().clone()));
-    let bytes_of_keys = Bytes::from_owner(Values(keys.values().clone()));
-    let chunk = |row: usize| {
-        let (from, to) = (values.value_offsets()[row] as usize, values.value_offsets()[row + 1] as usize);
-        let key = || {
-            let (from, to) = (keys.value_offsets()[row] as usize, keys.value_offsets()[row + 1] as usize);
-            bytes_of_keys.slice(from..to)
-        };
-        OutboxChunk {
-            slot: slots.value(row),
-            target: targets.value(row).to_owned(),
-            rows: rows.value(row),
-            key: keys.is_valid(row).then(key),
-            value: bytes.slice(from..to),
+impl OutboxRows {
+    /// The batch has the columns of an outbox.
+    fn new(batch: &RecordBatch) -> Self {
+        Self {
+            slots: batch.column(0).as_primitive().clone(),
+            targets: batch.column(1).as_string().clone(),
+            keys: batch.column(2).as_binary().clone(),
+            headers: batch.column(3).as_binary().clone(),
+            topics: batch.column(4).as_string().clone(),
+            rows: batch.column(5).as_primitive().clone(),
+            values: batch.column(6).as_binary().clone(),
         }
-    };
-    (0..slots.len()).map(chunk).collect()
+    }
+
+    fn has_whole_headers(&self) -> bool {
+        self.headers.null_count() == self.headers.len() || self.headers.iter().flatten().all(are_headers)
+    }
+
+    /// The rows, in their order.
+    pub fn chunks(&self) -> impl Iterator<Item = OutboxChunk<'_>> {
+        (0..self.slots.len()).map(|row| OutboxChunk {
+            slot: self.slots.value(row),
+            target: self.targets.value(row),
+            rows: self.rows.value(row),
+            record: OutboxRecord {
+                topic: self.topics.is_valid(row).then(|| self.topics.value(row)),
+                key: self.keys.is_valid(row).then(|| self.keys.value(row)),
+                headers: if self.headers.is_valid(row) { self.headers.value(row) } else { &[] },
+                value: self.values.value(row),
+            },
+        })
+    }
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{
-    Array as _, ArrayRef, LargeBinaryArray, RecordBatch, StringArray, UInt32Array, UInt64Array,
+    Array as _, ArrayRef, BinaryArray, LargeBinaryArray, RecordBatch, StringArray, UInt32Array, UInt64Array,
     new_null_array,
 };
 use arrow::buffer::{Buffer, OffsetBuffer};
@@ -181,15 +181,17 @@ fn batch_of_texts(schema: &SchemaRef, mut texts: Vec<Text>) -> Result<RecordBatc
 fn batch_of_records(
     schema: &SchemaRef,
     (slot, target): (u32, &str),
-    Records { keys, values }: Records,
+    Records { keys, topics, headers, values }: Records,
 ) -> Result<RecordBatch, ArrowError> {
     let rows = values.len();
+    let headers = headers.unwrap_or_else(|| BinaryArray::new_null(rows));
+    let topics = topics.unwrap_or_else(|| StringArray::new_null(rows));
     let columns: Vec<ArrayRef> = vec![
         Arc::new(UInt32Array::from_value(slot, rows)),
         Arc::new(StringArray::from_iter_values(std::iter::repeat_n(target, rows))),
         Arc::new(keys),
-        new_null_array(&DataType::Binary, rows),
-        new_null_array(&DataType::Utf8, rows),
+        Arc::new(headers),
+        Arc::new(topics),
         Arc::new(UInt64Array::from_value(1, rows)),
         Arc::new(values),
     ];

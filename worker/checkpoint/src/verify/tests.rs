@@ -2,7 +2,7 @@
 //! the object's name; what is not refused is right.
 
 use crate::bundle::{BundleError, BundleReader, StateRows};
-use crate::outbox::{OutboxChunk, read_outbox};
+use crate::outbox::{OutboxRows, read_outbox};
 use crate::sample::{Sample, chunks, rows};
 use crate::store::StoreError;
 
@@ -19,13 +19,13 @@ async fn read_states(sample: &Sample) -> Result<Vec<Vec<StateRows>>, BundleError
 }
 
 /// All rows of the outbox, as they are published.
-async fn read_output(sample: &Sample) -> Result<Vec<OutboxChunk>, BundleError> {
+async fn read_output(sample: &Sample) -> Result<Vec<OutboxRows>, BundleError> {
     let name = &sample.checkpoint.outbox[0].object;
     let object = sample.checkpoint.objects.iter().find(|object| object.name == *name).expect("it is listed");
     let mut reader = read_outbox(&sample.store, object).await?;
     let mut read = Vec::new();
-    while let Some(chunk) = reader.next().await? {
-        read.push(chunk);
+    while let Some(rows) = reader.next().await? {
+        read.push(rows);
     }
     Ok(read)
 }
@@ -68,7 +68,8 @@ async fn an_undamaged_checkpoint_is_read_as_it_was_written() {
     assert_eq!(verify(&sample.store, &sample.checkpoint).await.expect("memory answers"), []);
     assert_eq!(check(&sample.store, &sample.checkpoint).await.expect("memory answers"), []);
     assert_eq!(read_states(&sample).await.expect("it is whole"), [vec![rows(0)], vec![rows(1)]]);
-    assert_eq!(read_output(&sample).await.expect("it is whole"), chunks());
+    let output = read_output(&sample).await.expect("it is whole");
+    assert_eq!(output.iter().flat_map(OutboxRows::chunks).collect::<Vec<_>>(), chunks());
 }
 
 #[tokio::test]

@@ -200,6 +200,12 @@ impl WatermarkCombiner {
         self.holder
     }
 
+    /// The least watermark of all active partitions, those that are behind included; `None` if none is active.
+    pub fn slowest(&self) -> Option<i64> {
+        let active = self.partitions.iter().filter(|partition| partition.status == Status::Active);
+        active.map(|partition| partition.watermark).min()
+    }
+
     /// Whether every partition has ended.
     pub fn all_finished(&self) -> bool {
         self.unfinished == 0

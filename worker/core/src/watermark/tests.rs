@@ -320,6 +320,8 @@ proptest! {
             prop_assert_eq!(behind, (0..model.status.len()).filter(apart).collect::<Vec<_>>());
             let holding = time.holding().map(|c| model.watermark[c as usize]);
             prop_assert_eq!(holding, model.least_aligned());
+            let active = (0..model.status.len()).filter(|c| model.status[*c] == Status::Active);
+            prop_assert_eq!(time.slowest(), active.map(|c| model.watermark[c]).min());
             prop_assert_eq!(time.all_finished(), model.status.iter().all(|s| *s == Status::Finished));
         }
     }

@@ -6,7 +6,7 @@
 use std::path::Path;
 
 use super::compile;
-use super::tests::{CLICKS, job};
+use super::tests::{CLICKS, PAGES, job};
 
 /// The transforms of the example, to be replaced.
 const EVENT_TIME: &str = "    eventTime: {field: ts, maxOutOfOrderness: 1s}\n";
@@ -146,4 +146,13 @@ fn mistakes_of_all_parts_are_told_at_once() {
     let told = messages(&text);
 
     insta::assert_snapshot!(told);
+}
+
+#[test]
+fn a_topic_that_is_named_by_a_number_is_told_with_its_remedy() {
+    let said = messages(&PAGES.replace("topicField: to", "topicField: pages"));
+
+    let expected = "spec.pipeline.sink.kafka.topicField: `pages` is an Int64, and a topic is named by a String: convert it \
+                    with `select`";
+    assert_eq!(said, expected);
 }

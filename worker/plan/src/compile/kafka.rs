@@ -5,16 +5,18 @@
 
 use std::path::Path;
 
+use arrow::datatypes::{DataType, Schema};
 use jiff::Timestamp;
 use streamjob_crds::{
-    Column, KafkaCluster, KafkaSource, KafkaTls, Pipeline, SecretSource, Source, StartFrom,
+    Column, KafkaCluster, KafkaHeader, KafkaSink, KafkaSource, KafkaTls, Pipeline, SecretSource, Source,
+    StartFrom,
 };
 
 use super::{format, paths};
 use crate::error::Problems;
 use crate::{
-    KafkaClusterPlan, KafkaOutputPlan, KafkaSaslPlan, KafkaSourcePlan, KafkaStart, KafkaTlsPlan, KafkaUntil,
-    MetadataColumn, PayloadPlan, SecretPlan,
+    KafkaClusterPlan, KafkaOutputPlan, KafkaRoute, KafkaSaslPlan, KafkaSourcePlan, KafkaStart, KafkaTlsPlan,
+    KafkaUntil, MetadataColumn, PayloadPlan, SecretPlan, types,
 };
 
 const SOURCE: &str = "spec.pipeline.source.kafka";
@@ -92,6 +94,38 @@ pub(super) fn output(spec: &Pipeline, base: &Path, problems: &mut Problems) -> O
         }
     };
     Some(KafkaOutputPlan { cluster, delivery: sink.and_then(|sink| sink.delivery).unwrap_or_default() })
+}
+
+/// What of a result becomes part of its record beside key and value.
+pub(super) fn route(
+    sink: &KafkaSink,
+    pipeline: &Pipeline,
+    result: &Schema,
+    problems: &mut Problems,
+) -> KafkaRoute {
+    // What is not there is a column with a mistake of its own.
+    let column = |name: &String| result.index_of(name).ok();
+    let topic = sink.topic_field.as_ref().and_then(column);
+    if let Some(field) = topic.map(|index| result.field(index))
+        && *field.data_type() != DataType::Utf8
+    {
+        let found = types::a(field.data_type());
+        let why = format!(
+            "`{}` is {found}, and a topic is named by a String: convert it with `select`",
+            field.name()
+        );
+        problems.add("spec.pipeline.sink.kafka.topicField", why);
+    }
+    let source = pipeline.source.kafka.as_ref().filter(|source| {
+        let own = sink.cluster.as_ref().map(|cluster| &cluster.bootstrap_servers);
+        own.is_none_or(|own| *own == source.cluster.bootstrap_servers)
+    });
+    let headers = sink.headers.iter().flatten();
+    let header = |header: &KafkaHeader| {
+        Some((header.name.clone(), column(header.field.as_ref().unwrap_or(&header.name))?))
+    };
+    let read = source.map(|source| source.topics.clone()).unwrap_or_default();
+    KafkaRoute { topic, read, headers: headers.filter_map(header).collect() }
 }
 
 fn cluster(

@@ -70,7 +70,7 @@ fn compile_job(job: &StreamJob, base: &Path) -> Result<Plan, PlanErrors> {
     let source = SourceDraft::new(&pipeline.source, &job.metadata.name, base, &mut problems);
     let rows = RowsDraft::new(pipeline, &source.columns, &mut problems);
     let window = window(&pipeline.window, base, &mut problems);
-    let sink = target::sink(&pipeline.sink, base, &mut problems);
+    let sink = target::sink(pipeline, &rows.keyed.result, base, &mut problems);
     let kafka_output = kafka::output(pipeline, base, &mut problems);
     let state = state::compile(job.spec.state.as_ref(), &job.metadata.name, base, &mut problems);
     let targets = target::Targets {
@@ -187,6 +187,7 @@ fn event_time_plan(
         expr: EventTimeExpr::new(expr),
         max_out_of_orderness_ms: spec.max_out_of_orderness.as_ref().map_or(0, |bound| bound.millis()),
         idle_timeout_ms: spec.idle_timeout.as_ref().map_or(IDLE_TIMEOUT_MS, |timeout| timeout.millis()),
+        max_drift_ms: spec.max_drift.as_ref().map(|drift| drift.millis()),
         max_future_ms: spec.max_future.as_ref().map(|bound| bound.millis()).or(max_future_ms),
     })
 }

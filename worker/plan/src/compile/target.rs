@@ -5,10 +5,11 @@
 
 use std::path::{Path, PathBuf};
 
+use arrow::datatypes::Schema;
 use glob::Pattern;
-use streamjob_crds::{FilesTarget, LateAction, LateRows, Sink};
+use streamjob_crds::{FilesTarget, LateAction, LateRows, Pipeline};
 
-use super::{format, paths};
+use super::{format, kafka, paths};
 use crate::error::Problems;
 use crate::{BadRecordsPlan, FormatPlan, LatePlan, SinkKind, SinkPlan, StatePlan};
 
@@ -17,7 +18,14 @@ const LATE: &str = "spec.pipeline.window.late";
 const STATE: &str = "spec.state.location.uri";
 pub(super) const BAD_RECORDS: &str = "spec.pipeline.source.badRecords";
 
-pub(super) fn sink(spec: &Sink, base: &Path, problems: &mut Problems) -> Option<SinkPlan> {
+/// Where results go; `result` has their columns, but for those that are wrong.
+pub(super) fn sink(
+    pipeline: &Pipeline,
+    result: &Schema,
+    base: &Path,
+    problems: &mut Problems,
+) -> Option<SinkPlan> {
+    let spec = &pipeline.sink;
     let of = if spec.kafka.is_some() { format::of_records } else { format::compile };
     let format = spec.format.as_ref().map_or(FormatPlan::Json, of);
     if let FormatPlan::Csv { nulls, .. } = &format
@@ -28,7 +36,10 @@ pub(super) fn sink(spec: &Sink, base: &Path, problems: &mut Problems) -> Option<
     }
     let kind = match (&spec.files, &spec.kafka, &spec.stdout) {
         (Some(files), _, _) => SinkKind::Files { folder: folder(files, SINK, base, problems)? },
-        (None, Some(kafka), _) => SinkKind::Kafka { topic: kafka.topic.clone() },
+        (None, Some(topic), _) => {
+            let route = kafka::route(topic, pipeline, result, problems);
+            SinkKind::Kafka { topic: topic.topic.clone(), route }
+        }
         (None, None, Some(_)) => SinkKind::Stdout,
         (None, None, None) => SinkKind::Blackhole,
     };

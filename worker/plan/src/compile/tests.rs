@@ -9,8 +9,8 @@ use streamjob_crds::StreamJob;
 
 use super::compile;
 use crate::{
-    BadRecordsPlan, FormatPlan, KafkaStart, KafkaUntil, LatePlan, PayloadPlan, Plan, SecretPlan, SinkKind,
-    SourceKind,
+    BadRecordsPlan, FormatPlan, KafkaRoute, KafkaStart, KafkaUntil, LatePlan, PayloadPlan, Plan, SecretPlan,
+    SinkKind, SourceKind,
 };
 
 pub(super) const CLICKS: &str = "
@@ -61,11 +61,11 @@ spec:
         - {name: trace, type: String, from: Header}
         - {name: ts, type: TimestampMillis, from: Timestamp}
       badRecords: {action: DeadLetter, kafka: {topic: bad}}
-    eventTime: {field: ts}
+    eventTime: {field: ts, maxDrift: 30s}
     keyBy: [user]
     window: {tumbling: {size: 10s}}
-    aggregates: [{name: pages, function: CountDistinct, field: page}]
-    sink: {kafka: {topic: results}}
+    aggregates: [{name: pages, function: CountDistinct, field: page}, {name: to, function: Last, field: page}]
+    sink: {kafka: {topic: results, topicField: to, headers: [{name: user}, {name: n, field: pages}]}}
 ";
 
 pub(super) fn job(text: &str) -> StreamJob {
@@ -117,7 +117,13 @@ fn a_job_over_topics_gets_all_defaults_and_only_the_columns_that_it_reads() {
     let metadata: Vec<&str> = kafka.metadata.iter().map(|column| column.name.as_str()).collect();
     assert_eq!(metadata, ["user", "ts"]);
     assert_eq!(plan.event_time.max_future_ms, Some(86_400_000));
-    assert_eq!(plan.sink.kind, SinkKind::Kafka { topic: "results".to_owned() });
+    assert_eq!(plan.event_time.max_drift_ms, Some(30_000));
+    let route = KafkaRoute {
+        topic: Some(4),
+        read: vec!["views".to_owned(), "clicks".to_owned()],
+        headers: vec![("user".to_owned(), 0), ("n".to_owned(), 3)],
+    };
+    assert_eq!(plan.sink.kind, SinkKind::Kafka { topic: "results".to_owned(), route });
     assert_eq!(plan.source.bad_records, BadRecordsPlan::DeadLetterTopic { topic: "bad".to_owned() });
     let output = plan.kafka_output.as_ref().expect("it writes topics");
     assert_eq!((&output.cluster, output.delivery), (&kafka.cluster, streamjob_crds::Delivery::ExactlyOnce));

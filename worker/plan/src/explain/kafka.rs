@@ -9,8 +9,8 @@ use streamjob_crds::{ColumnFrom, Delivery};
 use super::format_of;
 use super::text::{Text, count};
 use crate::{
-    FormatPlan, KafkaClusterPlan, KafkaOutputPlan, KafkaSourcePlan, KafkaStart, KafkaUntil, PayloadPlan,
-    types,
+    FormatPlan, KafkaClusterPlan, KafkaOutputPlan, KafkaRoute, KafkaSourcePlan, KafkaStart, KafkaUntil,
+    PayloadPlan, types,
 };
 
 pub(super) fn source(kafka: &KafkaSourcePlan, text: &mut Text) {
@@ -53,6 +53,15 @@ pub(super) fn columns(schema: &Schema, kafka: &KafkaSourcePlan, text: &mut Text)
         row
     };
     text.table(schema.fields().iter().map(row).collect());
+}
+
+/// Which other topics records may go to, and their headers.
+pub(super) fn route(route: &KafkaRoute, result: &Schema) -> String {
+    let topic = route.topic.map(|column| format!(" or the one that `{}` names", result.field(column).name()));
+    let headers: Vec<&str> = route.headers.iter().map(|(name, _)| name.as_str()).collect();
+    let headers =
+        if headers.is_empty() { String::new() } else { format!(" with headers {}", headers.join(", ")) };
+    format!("{}{headers}", topic.unwrap_or_default())
 }
 
 /// Where topics are written to, and how.

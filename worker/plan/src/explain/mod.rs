@@ -130,6 +130,12 @@ fn event_time(plan: &Plan, text: &mut Text) {
         0 => "a partition without new rows holds time back for ever".to_owned(),
         timeout => format!("a partition without new rows holds time back for {}", duration(timeout)),
     });
+    if let Some(drift) = event_time.max_drift_ms {
+        let drift = duration(drift);
+        text.line(&format!(
+            "a partition more than {drift} ahead of the others waits until they have caught up"
+        ));
+    }
     if let Some(bound) = event_time.max_future_ms {
         text.line(&format!("a row more than {} ahead of the clock is a bad record", duration(bound)));
     }
@@ -231,9 +237,10 @@ fn sink(plan: &Plan) -> String {
     let format = format_of(&plan.sink.format);
     match &plan.sink.kind {
         SinkKind::Files { folder } => format!("{format}, to files in {}", folder.display()),
-        SinkKind::Kafka { topic } => {
+        SinkKind::Kafka { topic, route } => {
             let output = plan.kafka_output.as_ref().expect("a topic is written to by an output");
-            format!("{format}, to topic {topic} at {}", kafka::output(output))
+            let route = kafka::route(route, &plan.result);
+            format!("{format}, to topic {topic}{route} at {}", kafka::output(output))
         }
         SinkKind::Stdout => format!("{format}, to standard output"),
         SinkKind::Blackhole => "counted and thrown away".to_owned(),

@@ -18,7 +18,7 @@ use thiserror::Error;
 use columns::{Kind, cells};
 use csv::CsvWriter;
 use json::JsonWriter;
-pub use records::{RecordEncoder, RecordSize};
+pub use records::{RecordBuffers, RecordEncoder};
 pub use text::TextBuffer;
 
 /// Rows that are encoded before the output may be drained: keeps the text in the processor's cache.

@@ -1,13 +1,15 @@
-//! Rows as records of a topic, each with a key and a value.
+//! Rows as records of topics, each with a key and a value.
 //!
-//! Owns: what a key is: a single key column's text, or a JSON array of several; null if the only one is null.
+//! Owns: what a key is: a single key column's text, or a JSON array of several; null if the only one is null. And headers
+//! and topic, if they come from columns.
 //! Never: decides how large a record may be.
 
-use arrow::array::{BinaryBuilder, LargeBinaryBuilder, RecordBatch};
+use arrow::array::{BinaryBuilder, LargeBinaryBuilder, RecordBatch, StringBuilder};
 use arrow::datatypes::Schema;
-use streamjob_plan::FormatPlan;
+use streamjob_checkpoint::outbox::{OutboxRecord, Records, put_header};
+use streamjob_plan::{FormatPlan, KafkaRoute};
 
-use super::columns::{Cells, Column, Kind, cells};
+use super::columns::{Cells, Column, cells};
 use super::json::put_cell;
 use super::text::TextBuffer;
 use super::{BLOCK_ROWS, EncodeError, Encoder, Format};
@@ -17,52 +19,103 @@ use super::{BLOCK_ROWS, EncodeError, Encoder, Format};
 pub struct RecordEncoder {
     values: Encoder,
     /// Of the key columns, which come first.
-    keys: Vec<Kind>,
+    keys: usize,
+    route: KafkaRoute,
     key: TextBuffer,
+    header: TextBuffer,
+    headers: Vec<u8>,
     text: TextBuffer,
     ends: Vec<usize>,
 }
 
-/// The record that was just written: how long its key and its value are.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct RecordSize {
-    /// 0 if it is null.
-    pub key: usize,
-    /// Without a line end.
-    pub value: usize,
+/// Records in the making.
+#[derive(Debug, Default)]
+pub struct RecordBuffers {
+    keys: BinaryBuilder,
+    topics: Option<StringBuilder>,
+    headers: Option<BinaryBuilder>,
+    values: LargeBinaryBuilder,
+}
+
+impl RecordBuffers {
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.values.offsets_slice().len() <= 1
+    }
+
+    /// How long their keys and values are together.
+    pub fn bytes(&self) -> usize {
+        self.keys.values_slice().len() + self.values.values_slice().len()
+    }
+
+    /// The records since the last call.
+    pub fn finish(&mut self) -> Records {
+        let Self { keys, topics, headers, values } = self;
+        Records {
+            keys: keys.finish(),
+            topics: topics.as_mut().map(StringBuilder::finish),
+            headers: headers.as_mut().map(BinaryBuilder::finish),
+            values: values.finish(),
+        }
+    }
+
+    fn add(&mut self, record: &OutboxRecord<'_>) {
+        self.keys.append_option(record.key);
+        self.values.append_value(record.value);
+        if let Some(topics) = &mut self.topics {
+            topics.append_option(record.topic);
+        }
+        if let Some(headers) = &mut self.headers {
+            headers.append_value(record.headers);
+        }
+    }
 }
 
 impl RecordEncoder {
-    /// Resolves the writers of a schema whose first `keys` columns are the key; 0: keys are null.
-    pub fn new(schema: &Schema, format: &FormatPlan, keys: usize) -> Result<Self, EncodeError> {
-        let kinds = schema.fields()[..keys].iter().map(|field| Kind::of(field)).collect::<Result<_, _>>()?;
-        let values = Encoder::new(schema, format)?;
+    /// Resolves the writers of a schema whose first `keys` columns are the key; 0: keys are null. `route` says what else
+    /// is part of a record.
+    pub fn new(
+        schema: &Schema,
+        format: &FormatPlan,
+        keys: usize,
+        route: &KafkaRoute,
+    ) -> Result<Self, EncodeError> {
         Ok(Self {
-            values,
-            keys: kinds,
+            values: Encoder::new(schema, format)?,
+            keys,
+            route: route.clone(),
             key: TextBuffer::default(),
+            header: TextBuffer::default(),
+            headers: Vec::new(),
             text: TextBuffer::default(),
             ends: Vec::new(),
         })
     }
 
-    /// Appends a key and a value for each row; `check` sees how long they are and what the key is.
+    /// Buffers for its records.
+    pub fn buffers(&self) -> RecordBuffers {
+        RecordBuffers {
+            topics: self.route.topic.map(|_| StringBuilder::new()),
+            headers: (!self.route.headers.is_empty()).then(BinaryBuilder::new),
+            ..RecordBuffers::default()
+        }
+    }
+
+    /// Appends a record for each row to buffers that it gave; `check` sees each before.
     ///
     /// # Panics
     /// If the batch does not have the encoder's schema.
     pub fn encode<E>(
         &mut self,
         rows: &RecordBatch,
-        (keys, values): (&mut BinaryBuilder, &mut LargeBinaryBuilder),
-        check: impl Fn(RecordSize, &[u8]) -> Result<(), E>,
+        buffers: &mut RecordBuffers,
+        mut check: impl FnMut(&OutboxRecord<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
-        let Self { values: encoder, keys: kinds, key, text, ends } = self;
+        let Self { values: encoder, keys, route, key, header, headers, text, ends } = self;
         assert_eq!(rows.num_columns(), encoder.kinds.len(), "a batch has the schema of its encoder");
         let mut columns: Vec<_> =
             encoder.kinds.iter().zip(rows.columns()).map(|(kind, array)| cells(kind, array)).collect();
         encoder.prepare(&mut columns);
-        let key_columns: Vec<_> =
-            kinds.iter().zip(rows.columns()).map(|(kind, array)| cells(kind, array)).collect();
         let mut first = 0;
         while first < rows.num_rows() {
             let behind = (first + BLOCK_ROWS).min(rows.num_rows());
@@ -71,12 +124,15 @@ impl RecordEncoder {
             encoder.lines(&columns, first..behind, text, ends);
             let mut start = 0;
             for (row, &end) in (first..behind).zip(&*ends) {
-                let value = &text.as_bytes()[start..end - 1];
-                let key = put_key(&key_columns, row, key);
-                let size = RecordSize { key: key.map_or(0, <[u8]>::len), value: value.len() };
-                check(size, key.unwrap_or_default())?;
-                keys.append_option(key);
-                values.append_value(value);
+                put_headers(&route.headers, &columns, row, (&mut *header, &mut *headers));
+                let record = OutboxRecord {
+                    topic: route.topic.and_then(|topic| text_of(&columns[topic], row)),
+                    key: put_key(&columns[..*keys], row, key),
+                    headers: headers.as_slice(),
+                    value: &text.as_bytes()[start..end - 1],
+                };
+                check(&record)?;
+                buffers.add(&record);
                 start = end;
             }
             first = behind;
@@ -134,6 +190,35 @@ fn put_key<'a>(columns: &[Column<'_>], row: usize, out: &'a mut TextBuffer) -> O
     Some(out.as_bytes())
 }
 
+fn put_headers(
+    route: &[(String, usize)],
+    columns: &[Column<'_>],
+    row: usize,
+    (text, out): (&mut TextBuffer, &mut Vec<u8>),
+) {
+    out.clear();
+    for (name, column) in route {
+        // A header's value is what a key of its column would be.
+        put_header(out, name, put_key(std::slice::from_ref(&columns[*column]), row, text));
+    }
+}
+
+/// The value of a column of text; `None`: it is null.
+fn text_of<'a>(column: &Column<'a>, row: usize) -> Option<&'a str> {
+    let is_null = column.nulls.is_some_and(|nulls| nulls.is_null(row));
+    match &column.cells {
+        Cells::Text { values, .. } => (!is_null).then(|| values.value(row)),
+        Cells::Date(_)
+        | Cells::Instant { .. }
+        | Cells::Int32(_)
+        | Cells::Int64(_)
+        | Cells::Float32(_)
+        | Cells::Float64(_)
+        | Cells::Boolean(_)
+        | Cells::Decimal { .. } => unreachable!("the plan takes only text for the name of a topic"),
+    }
+}
+
 /// A value's text, without the quotes that it has in JSON.
 fn put_text(column: &Column<'_>, row: usize, out: &mut TextBuffer) {
     match &column.cells {
@@ -157,19 +242,27 @@ mod tests {
     use std::sync::Arc;
 
     use arrow::array::{Array as _, ArrayRef, Int64Array, StringArray, TimestampMillisecondArray};
+    use streamjob_checkpoint::outbox::headers;
 
     use super::*;
 
+    fn records(rows: &RecordBatch, format: &FormatPlan, keys: usize, route: &KafkaRoute) -> Records {
+        let schema = rows.schema();
+        let mut encoder = RecordEncoder::new(&schema, format, keys, route).expect("the types can be written");
+        let mut buffers = encoder.buffers();
+        encoder.encode(rows, &mut buffers, |_| Ok::<_, ()>(())).expect("all are taken");
+        buffers.finish()
+    }
+
     fn encoded(rows: &RecordBatch, format: &FormatPlan, keys: usize) -> Vec<(Option<String>, String)> {
-        let mut encoder = RecordEncoder::new(&rows.schema(), format, keys).expect("the types can be written");
-        let (mut keys, mut values) = (BinaryBuilder::new(), LargeBinaryBuilder::new());
-        let fits = |_, _: &[u8]| Ok::<_, ()>(());
-        encoder.encode(rows, (&mut keys, &mut values), fits).expect("all fit");
-        let (keys, values) = (keys.finish(), values.finish());
+        let records = records(rows, format, keys, &KafkaRoute::default());
+        assert_eq!((&records.topics, &records.headers), (&None, &None));
         let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("it is text");
-        (0..keys.len())
-            .map(|row| (keys.is_valid(row).then(|| text(keys.value(row))), text(values.value(row))))
-            .collect()
+        let record = |row| {
+            let OutboxRecord { key, value, .. } = records.get(row);
+            (key.map(text), text(value))
+        };
+        (0..records.values.len()).map(record).collect()
     }
 
     fn batch() -> RecordBatch {
@@ -203,6 +296,32 @@ mod tests {
         assert_eq!(several[0].0.as_deref(), Some(r#"["a\nb","1970-01-01T00:00:00Z",1]"#));
         assert_eq!(several[1].0.as_deref(), Some(r#"[null,"1970-01-01T00:00:00.001Z",2]"#));
         assert_eq!(instant[1].0.as_deref(), Some("1970-01-01T00:00:00.001Z"));
+    }
+
+    #[test]
+    fn topic_and_headers_are_the_columns_that_the_route_names() {
+        let route = KafkaRoute {
+            topic: Some(0),
+            headers: vec![("n".to_owned(), 2), ("at".to_owned(), 1), ("page".to_owned(), 0)],
+            ..KafkaRoute::default()
+        };
+
+        let records = records(&batch(), &FormatPlan::Json, 0, &route);
+
+        let found = |row| {
+            let OutboxRecord { topic, key, headers: bytes, .. } = records.get(row);
+            let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("it is text");
+            let header = |(name, value): (&str, Option<&[u8]>)| format!("{name}={:?}", value.map(text));
+            let headers: Vec<String> = headers(bytes).map(header).collect();
+            (topic.map(str::to_owned), key.is_some(), headers.join(" "))
+        };
+        let expected = |topic: Option<&str>, n: u8, at: &str| {
+            let headers = format!("n=Some(\"{n}\") at=Some(\"{at}\") page={topic:?}");
+            (topic.map(str::to_owned), false, headers)
+        };
+        assert_eq!(found(0), expected(Some("a\nb"), 1, "1970-01-01T00:00:00Z"));
+        assert_eq!(found(1), expected(None, 2, "1970-01-01T00:00:00.001Z"));
+        assert_eq!(found(2), expected(Some(""), 3, "1970-01-01T00:00:00.002Z"));
     }
 
     #[test]

@@ -89,6 +89,14 @@ pub enum SinkError {
         /// What is allowed.
         bytes_max: usize,
     },
+    /// A row that names a topic which cannot be written to.
+    #[error(
+        "`sink.kafka.topicField` of a result names no topic to write to: {fault}; map such values with `select`, or leave the rows out with `where`"
+    )]
+    TopicName {
+        /// What is wrong with the name, and what to do.
+        fault: String,
+    },
     /// The schema has a type without a text form.
     #[error(transparent)]
     Encode(#[from] EncodeError),
@@ -107,6 +115,7 @@ impl SinkError {
             | Self::Kafka(_)
             | Self::KafkaConfig(_)
             | Self::RecordTooLarge { .. }
+            | Self::TopicName { .. }
             | Self::Encode(_) => false,
         }
     }
@@ -129,6 +138,7 @@ impl Passing for SinkError {
             | Self::Target { .. }
             | Self::KafkaConfig(_)
             | Self::RecordTooLarge { .. }
+            | Self::TopicName { .. }
             | Self::Encode(_) => false,
         }
     }

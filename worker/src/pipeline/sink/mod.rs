@@ -70,7 +70,7 @@ pub fn open(rows: Rows<'_>, outbox: Box<dyn Outbox>) -> Result<Box<dyn Sink>, Si
     let Rows { target, topic, schema, keys, format } = rows;
     Ok(match topic {
         Some(topic) => {
-            let encoder = RecordEncoder::new(schema, format, keys)?;
+            let encoder = RecordEncoder::new(schema, format, keys, &topic.route)?;
             Box::new(RecordsSink::new(target, topic, encoder, outbox))
         }
         None => Box::new(OutboxSink::new(target, Encoder::new(schema, format)?, outbox)),

@@ -1,14 +1,18 @@
 //! Rows on their way to a topic, as records of the epoch's outbox.
 //!
-//! Owns: the records that are gathered before they are handed on; that none is larger than a broker takes.
+//! Owns: the records that are gathered before they are handed on; that none is larger than a broker takes, or goes to what
+//! cannot be a topic or is read.
 //! Never: writes anywhere: the outbox belongs to the checkpoint, and is published after it is committed.
 
-use arrow::array::{BinaryBuilder, LargeBinaryBuilder, RecordBatch};
-use streamjob_checkpoint::outbox::{Output, Records};
-use streamjob_plan::KafkaClusterPlan;
+use std::collections::BTreeSet;
+
+use arrow::array::RecordBatch;
+use streamjob_checkpoint::outbox::{OutboxRecord, Output};
+use streamjob_crds::kafka_target_fault;
+use streamjob_plan::{KafkaClusterPlan, KafkaRoute};
 
 use super::{Chunk, Outbox, Sink, SinkError, Target};
-use crate::pipeline::encode::RecordEncoder;
+use crate::pipeline::encode::{RecordBuffers, RecordEncoder};
 
 /// Keys and values that are gathered before they are handed on.
 const CHUNK_BYTES: usize = 256 * 1024;
@@ -20,7 +24,9 @@ const SHOWN_KEY_BYTES: usize = 64;
 pub struct Topic {
     /// Its name.
     pub name: String,
-    /// Key and value of a record together are at most this long.
+    /// What of a row becomes headers of its record, or names another topic for it.
+    pub route: KafkaRoute,
+    /// Key, headers and value of a record together are at most this long.
     pub record_bytes_max: usize,
     /// Records are handed on when they are made: they wait for no checkpoint.
     pub at_once: bool,
@@ -44,49 +50,61 @@ pub struct RecordsSink {
     topic: Topic,
     encoder: RecordEncoder,
     outbox: Box<dyn Outbox>,
-    keys: BinaryBuilder,
-    values: LargeBinaryBuilder,
+    gathered: RecordBuffers,
+    /// Topics that rows have named and that may be written to.
+    named: BTreeSet<String>,
 }
 
 impl RecordsSink {
     /// A sink that puts records for this topic into this outbox.
     pub fn new(target: Target, topic: Topic, encoder: RecordEncoder, outbox: Box<dyn Outbox>) -> Self {
-        let (keys, values) = (BinaryBuilder::new(), LargeBinaryBuilder::new());
-        Self { target, topic, encoder, outbox, keys, values }
+        let gathered = encoder.buffers();
+        Self { target, topic, encoder, outbox, gathered, named: BTreeSet::new() }
     }
 
     /// Hands on what is gathered, if there is anything.
     fn hand_on(&mut self) {
-        if self.values.offsets_slice().len() <= 1 {
-            return;
+        if !self.gathered.is_empty() {
+            let output = Output::Records(self.gathered.finish());
+            self.outbox.push(Chunk { target: self.target, output });
         }
-        let records = Records { keys: self.keys.finish(), values: self.values.finish() };
-        self.outbox.push(Chunk { target: self.target, output: Output::Records(records) });
     }
+}
 
-    fn gathered(&self) -> usize {
-        self.keys.values_slice().len() + self.values.values_slice().len()
+impl Topic {
+    /// A record that no broker takes, or that goes where it must not, would stop whoever publishes it for ever.
+    fn check(&self, record: &OutboxRecord<'_>, named: &mut BTreeSet<String>) -> Result<(), SinkError> {
+        if let Some(name) = record.topic
+            && !named.contains(name)
+        {
+            let read = || {
+                let read = self.route.read.iter().any(|read| read == name);
+                read.then(|| format!("`{name}` is read by the source too: write to another topic"))
+            };
+            if let Some(fault) = kafka_target_fault(name).or_else(read) {
+                return Err(SinkError::TopicName { fault });
+            }
+            named.insert(name.to_owned());
+        }
+        let bytes = record.bytes();
+        if bytes <= self.record_bytes_max {
+            return Ok(());
+        }
+        let key = record.key.unwrap_or_default();
+        Err(SinkError::RecordTooLarge {
+            topic: record.topic.unwrap_or(&self.name).to_owned(),
+            key: String::from_utf8_lossy(&key[..key.len().min(SHOWN_KEY_BYTES)]).into_owned(),
+            bytes,
+            bytes_max: self.record_bytes_max,
+        })
     }
 }
 
 impl Sink for RecordsSink {
     fn write(&mut self, rows: &RecordBatch) -> Result<(), SinkError> {
-        let Topic { name, record_bytes_max, at_once } = &self.topic;
-        let at_once = *at_once;
-        self.encoder.encode(rows, (&mut self.keys, &mut self.values), |size, key| {
-            let bytes = size.key + size.value;
-            if bytes <= *record_bytes_max {
-                return Ok(());
-            }
-            let shown = &key[..key.len().min(SHOWN_KEY_BYTES)];
-            Err(SinkError::RecordTooLarge {
-                topic: name.clone(),
-                key: String::from_utf8_lossy(shown).into_owned(),
-                bytes,
-                bytes_max: *record_bytes_max,
-            })
-        })?;
-        if at_once || self.gathered() >= CHUNK_BYTES {
+        let Self { topic, encoder, gathered, named, .. } = self;
+        encoder.encode(rows, gathered, |record| topic.check(record, named))?;
+        if self.topic.at_once || self.gathered.bytes() >= CHUNK_BYTES {
             self.hand_on();
         }
         Ok(())
@@ -94,5 +112,63 @@ impl Sink for RecordsSink {
 
     fn on_barrier(&mut self) {
         self.hand_on();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::{ArrayRef, StringArray};
+    use streamjob_plan::FormatPlan;
+
+    use super::*;
+
+    struct Nowhere;
+
+    impl Outbox for Nowhere {
+        fn push(&mut self, _chunk: Chunk) {}
+    }
+
+    /// What becomes of a result that names this topic.
+    fn named(topic: Option<&str>, record_bytes_max: usize) -> Result<(), String> {
+        let route = KafkaRoute { topic: Some(0), read: vec!["clicks".to_owned()], ..KafkaRoute::default() };
+        let rows: ArrayRef = Arc::new(StringArray::from(vec![topic]));
+        let rows = RecordBatch::try_from_iter_with_nullable([("to", rows, true)]).expect("one column");
+        let encoder = RecordEncoder::new(&rows.schema(), &FormatPlan::Json, 1, &route);
+        let encoder = encoder.expect("text can be written");
+        let topic = Topic { name: "own".to_owned(), route, record_bytes_max, at_once: false };
+        let mut sink = RecordsSink::new(Target::Results, topic, encoder, Box::new(Nowhere));
+        sink.write(&rows).and_then(|()| sink.write(&rows)).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_row_that_names_what_cannot_be_a_topic_or_is_read_is_refused_before_it_enters_the_outbox() {
+        assert_eq!(named(None, 100), Ok(()));
+        assert_eq!(named(Some("page.views_2-x"), 100), Ok(()));
+        let refused = [
+            ("a b", "`a b` cannot be a topic: use letters, digits, `.`, `_` and `-`"),
+            ("", "must not be empty: write the name of a topic"),
+            ("clicks", "`clicks` is read by the source too: write to another topic"),
+            (
+                "__streamjob_progress",
+                "`__streamjob_progress` belongs to Kafka or to StreamJob: write to another topic",
+            ),
+        ];
+        for (topic, fault) in refused {
+            let expected = format!(
+                "`sink.kafka.topicField` of a result names no topic to write to: {fault}; map such values with `select`, or leave the rows out with `where`"
+            );
+            assert_eq!(named(Some(topic), 100), Err(expected));
+        }
+    }
+
+    #[test]
+    fn the_name_of_the_topic_counts_among_the_bytes_of_a_record() {
+        let value = r#"{"to":"abc"}"#.len();
+
+        assert_eq!(named(Some("abc"), value + 2 * 3), Ok(()));
+        let error = named(Some("abc"), value + 2 * 3 - 1).expect_err("it is longer");
+        assert!(error.starts_with("a record for the topic `abc` with the key `abc` has 18 bytes"), "{error}");
     }
 }

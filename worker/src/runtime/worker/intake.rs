@@ -1,4 +1,4 @@
-//! The source side of a slot: which of its partitions is read next, and which of them are idle or finished.
+//! The source side of a slot: which of its partitions is read next, which of them are held, idle or finished.
 //!
 //! Owns: the readers of a slot's partitions, their time and status.
 //! Never: decodes, transforms or sends.
@@ -26,6 +26,9 @@ pub(super) struct Intake {
     idle_timeout: Option<Duration>,
     rows_max: usize,
     open_max: usize,
+    max_drift_ms: Option<i64>,
+    /// Partitions with a greater watermark are held: others have to catch up.
+    limit: i64,
     /// Where open partitions stood at the last barrier.
     noted: Vec<(u32, SourcePosition)>,
 }
@@ -75,6 +78,8 @@ impl Intake {
             idle_timeout: (idle > 0).then(|| Duration::from_millis(idle.unsigned_abs())),
             rows_max,
             open_max: OPEN_MAX,
+            max_drift_ms: event_time.max_drift_ms,
+            limit: i64::MAX,
             noted: Vec::new(),
         }
     }
@@ -82,6 +87,16 @@ impl Intake {
     /// All partitions are open at once: they hold no file, and those that never end would not let others begin.
     pub(super) fn all_open(self) -> Self {
         Self { open_max: usize::MAX, ..self }
+    }
+
+    /// Holds partitions that are too far ahead of the slowest active one of the job, if the job wants that.
+    pub(super) fn align(&mut self, slowest: impl FnOnce() -> Option<i64>) {
+        let Some(drift) = self.max_drift_ms else { return };
+        self.limit = slowest().map_or(i64::MAX, |slowest| slowest.saturating_add(drift));
+        for held in self.open.iter_mut().filter(|partition| partition.is_ahead_of(self.limit)) {
+            // It is not known to be silent: nobody looks.
+            held.waited_at = None;
+        }
     }
 
     /// Reads from the partition with the lowest watermark that has something, at most this `part` of a batch. `blocked`
@@ -153,16 +168,18 @@ impl Intake {
     fn lowest_ready(&self, now: Duration) -> Option<usize> {
         let ready = |partition: &OpenPartition| partition.not_before.is_none_or(|at| at <= now);
         let open = self.open.iter().enumerate().filter(|(_, partition)| ready(partition));
-        open.min_by_key(|(_, partition)| (partition.time.watermark.current(), partition.time.id))
+        open.filter(|(_, partition)| !partition.is_ahead_of(self.limit))
+            .min_by_key(|(_, partition)| (partition.time.watermark.current(), partition.time.id))
             .map(|(i, _)| i)
     }
 
     fn nothing_ready(&self, now: Duration) -> Taken<'_> {
-        let next = self.open.iter().filter_map(|partition| partition.not_before).min();
-        match next {
+        let free = self.open.iter().filter(|partition| !partition.is_ahead_of(self.limit));
+        match free.map(|partition| partition.not_before.unwrap_or(now)).min() {
             Some(at) => Taken::Wait(at.saturating_sub(now)),
             None if self.open.is_empty() => Taken::End,
-            None => Taken::Wait(Duration::ZERO),
+            // Whoever catches up wakes the slot.
+            None => Taken::Wait(Duration::MAX),
         }
     }
 
@@ -192,6 +209,10 @@ impl Intake {
 }
 
 impl OpenPartition {
+    fn is_ahead_of(&self, limit: i64) -> bool {
+        self.time.watermark.current() > limit
+    }
+
     fn note(&self, state: &mut PartitionState) {
         state.position = self.reader.next_position();
         state.max_timestamp_ms = self.time.watermark.max_timestamp();
@@ -211,3 +232,6 @@ pub(super) fn status(status: PartitionStatus) -> Status {
         PartitionStatus::Finished => Status::Finished,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,7 +11,7 @@ use crossbeam_channel::Receiver;
 use streamjob_checkpoint::checkpoint::Object;
 use streamjob_checkpoint::ids::{Epoch, Generation, Lineage};
 use streamjob_checkpoint::log::Log;
-use streamjob_checkpoint::outbox::read_outbox;
+use streamjob_checkpoint::outbox::{OutboxChunk, read_outbox};
 use streamjob_checkpoint::store::StateStore;
 use tokio::sync::{Mutex, MutexGuard};
 
@@ -148,14 +148,14 @@ impl Publisher {
     async fn copy(&self, object: &Object, into: &mut Into<'_>) -> Result<(), RunError> {
         let read = |error| RunError::Outbox { source: Box::new(error) };
         let mut outbox = read_outbox(&self.store, object).await.map_err(read)?;
-        while let Some(chunk) = outbox.next().await.map_err(read)? {
-            let target = Target::named(&chunk.target);
-            let target = target.ok_or_else(|| SinkError::Target { name: chunk.target.clone() })?;
-            match &mut into.topics {
-                Some(topics) if topics.takes(target) => {
-                    topics.send((target, chunk.slot), chunk.key.as_deref(), &chunk.value).await?;
+        while let Some(rows) = outbox.next().await.map_err(read)? {
+            for OutboxChunk { slot, target: name, rows, record } in rows.chunks() {
+                let target = Target::named(name);
+                let target = target.ok_or_else(|| SinkError::Target { name: name.to_owned() })?;
+                match &mut into.topics {
+                    Some(topics) if topics.takes(target) => topics.send((target, slot), &record).await?,
+                    Some(_) | None => into.files.write(target, slot, rows, record.value)?,
                 }
-                Some(_) | None => into.files.write(target, chunk.slot, chunk.rows, &chunk.value)?,
             }
         }
         Ok(())

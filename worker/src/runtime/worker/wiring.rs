@@ -15,7 +15,7 @@ use streamjob_core::table::Ahead;
 use streamjob_core::watermark::{NONE, PartitionWatermark, Status, WatermarkCombiner};
 use streamjob_core::window::{RestoredSlice, Tumbling, WindowOperator, WindowSpec};
 use streamjob_crds::Delivery;
-use streamjob_plan::{BadRecordsPlan, LatePlan, Plan, SourceKind};
+use streamjob_plan::{BadRecordsPlan, KafkaRoute, LatePlan, Plan, SourceKind};
 
 use super::super::{Input, RunError};
 use super::WorkerSetup;
@@ -270,17 +270,17 @@ pub(in crate::runtime) fn topics(plan: &Plan) -> BTreeMap<sink::Target, sink::To
     let Some(output) = &plan.kafka_output else { return topics };
     let record_bytes_max = sink::record_bytes_max(&output.cluster);
     let at_once = output.delivery == Delivery::AtLeastOnce;
-    let mut add = |target, name: &str| {
-        topics.insert(target, sink::Topic { name: name.to_owned(), record_bytes_max, at_once });
+    let mut add = |target, name: &str, route| {
+        topics.insert(target, sink::Topic { name: name.to_owned(), route, record_bytes_max, at_once });
     };
-    if let streamjob_plan::SinkKind::Kafka { topic } = &plan.sink.kind {
-        add(sink::Target::Results, topic);
+    if let streamjob_plan::SinkKind::Kafka { topic, route } = &plan.sink.kind {
+        add(sink::Target::Results, topic, route.clone());
     }
     if let LatePlan::Kafka { topic } = &plan.window.late {
-        add(sink::Target::Late, topic);
+        add(sink::Target::Late, topic, KafkaRoute::default());
     }
     if let BadRecordsPlan::DeadLetterTopic { topic } = &plan.source.bad_records {
-        add(sink::Target::DeadLetters, topic);
+        add(sink::Target::DeadLetters, topic, KafkaRoute::default());
     }
     topics
 }

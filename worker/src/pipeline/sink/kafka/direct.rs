@@ -3,7 +3,7 @@
 //! Owns: one producer for all slots of a worker, and that everything sent has arrived before an epoch may be committed.
 //! Never: takes back what was sent: after a failure some of it is sent again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -11,11 +11,12 @@ use arrow::array::Array as _;
 use rdkafka::error::KafkaError;
 use rdkafka::producer::{Producer as _, ThreadedProducer};
 use streamjob_checkpoint::outbox::Records;
+use streamjob_checkpoint::retry::Passing as _;
 use streamjob_crds::KafkaRole;
 use streamjob_plan::KafkaOutputPlan;
 
 use super::error::KafkaSinkError;
-use super::producer::{FIXED, Failed, Quiet, enqueue};
+use super::producer::{FIXED, Failed, Quiet, check_topic, enqueue};
 use super::{SinkError, Target};
 use crate::kafka::KafkaConfig;
 
@@ -30,6 +31,8 @@ pub struct DirectSink {
     producer: ThreadedProducer<Quiet>,
     failed: Failed,
     topics: BTreeMap<Target, String>,
+    /// Topics that were there.
+    there: BTreeSet<String>,
 }
 
 impl DirectSink {
@@ -42,18 +45,31 @@ impl DirectSink {
         config.set("message.timeout.ms", "0");
         let failed = Failed::default();
         let producer = config.create(Quiet { failed: Arc::clone(&failed) })?;
-        Ok(Self { producer, failed, topics })
+        Ok(Self { producer, failed, topics, there: BTreeSet::new() })
     }
 
     /// Sends records, waiting for room.
     pub async fn send(&mut self, target: Target, records: &Records) -> Result<(), KafkaSinkError> {
-        let topic = &self.topics[&target];
         for row in 0..records.values.len() {
-            let key = records.keys.is_valid(row).then(|| records.keys.value(row));
-            let sent = enqueue(&self.producer, topic, key, records.values.value(row)).await;
-            sent.map_err(sending(topic))?;
+            let record = records.get(row);
+            let topic = record.topic.unwrap_or(&self.topics[&target]);
+            if !self.there.contains(topic) {
+                self.wait_for_topic(topic).await?;
+                self.there.insert(topic.to_owned());
+            }
+            enqueue(&self.producer, topic, &record).await.map_err(sending(topic))?;
         }
         Ok(())
+    }
+
+    /// That a topic is there; waits for whoever knows.
+    async fn wait_for_topic(&self, topic: &str) -> Result<(), KafkaSinkError> {
+        loop {
+            match check_topic(self.producer.client(), topic) {
+                Err(error) if error.may_pass() => tokio::time::sleep(LOOK).await,
+                answer => return answer,
+            }
+        }
     }
 
     /// Waits until all that was sent has arrived.

@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use rdkafka::admin::AdminClient;
 use streamjob_checkpoint::fail_point;
+use streamjob_checkpoint::outbox::OutboxRecord;
 use streamjob_checkpoint::planted::{self, Bug};
 use streamjob_crds::KafkaRole;
 use streamjob_plan::{KafkaClusterPlan, KafkaOutputPlan};
@@ -59,6 +60,8 @@ pub struct KafkaPublisher {
 struct Ready {
     producers: BTreeMap<u32, Producer>,
     known: Known,
+    /// Topics that records have named and that were there.
+    there: BTreeSet<String>,
 }
 
 /// An epoch that is being published. Dropped before its end, nobody sees any of it.
@@ -124,7 +127,7 @@ impl KafkaPublisher {
         };
         fail_point::hit("publish.records.look.after");
         known.check_not_beyond(self.life.newest)?;
-        self.ready = Some(Ready { producers, known });
+        self.ready = Some(Ready { producers, known, there: BTreeSet::new() });
         Ok(())
     }
 
@@ -171,14 +174,21 @@ impl KafkaPublication<'_> {
     pub async fn send(
         &mut self,
         (target, slot): (Target, u32),
-        key: Option<&[u8]>,
-        value: &[u8],
+        record: &OutboxRecord<'_>,
     ) -> Result<(), SinkError> {
         if !self.slots.contains(&slot) {
             return Ok(());
         }
         let KafkaPublisher { topics, ready, .. } = &mut *self.publisher;
-        Ok(producer(ready, slot).send(&topics[&target], key, value).await?)
+        let Some(named) = record.topic else {
+            return Ok(producer(ready, slot).send(&topics[&target], record).await?);
+        };
+        if !ready.as_ref().is_some_and(|ready| ready.there.contains(named)) {
+            // librdkafka would wait half a minute for it, and then not say which one.
+            producer(ready, slot).check_topic(named)?;
+            ready.as_mut().map(|ready| ready.there.insert(named.to_owned()));
+        }
+        Ok(producer(ready, slot).send(named, record).await?)
     }
 
     /// Makes all of it visible to readers of committed records.
@@ -194,7 +204,12 @@ impl KafkaPublication<'_> {
                 fail_point::hit("publish.records.commit.before");
                 producer.begin()?;
             }
-            producer.send(progress::TOPIC, Some(key.as_bytes()), value.as_bytes()).await?;
+            let record = OutboxRecord {
+                key: Some(key.as_bytes()),
+                value: value.as_bytes(),
+                ..OutboxRecord::default()
+            };
+            producer.send(progress::TOPIC, &record).await?;
             fail_point::hit("publish.records.commit.before");
             producer.commit().await?;
             fail_point::hit("publish.records.commit.after");

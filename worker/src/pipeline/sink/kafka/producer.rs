@@ -6,12 +6,13 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use rdkafka::client::ClientContext;
+use rdkafka::client::{Client, ClientContext};
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::DeliveryResult;
+use rdkafka::message::{DeliveryResult, Header, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, Producer as _, ProducerContext, ThreadedProducer};
+use streamjob_checkpoint::outbox::{OutboxRecord, headers};
 
 use super::CALL;
 use super::error::KafkaSinkError;
@@ -70,11 +71,14 @@ impl ProducerContext for Quiet {
 pub(super) async fn enqueue(
     producer: &ThreadedProducer<Quiet>,
     topic: &str,
-    key: Option<&[u8]>,
-    value: &[u8],
+    OutboxRecord { key, headers: bytes, value, .. }: &OutboxRecord<'_>,
 ) -> Result<(), KafkaError> {
     let mut record = BaseRecord::<[u8], [u8]>::to(topic).payload(value);
-    record.key = key;
+    record.key = *key;
+    if !bytes.is_empty() {
+        let of_record = headers(bytes).map(|(key, value)| Header { key, value });
+        record.headers = Some(of_record.fold(OwnedHeaders::new(), OwnedHeaders::insert));
+    }
     loop {
         match producer.send(record) {
             Ok(()) => return Ok(()),
@@ -85,6 +89,17 @@ pub(super) async fn enqueue(
             Err((error, _)) => return Err(error),
         }
     }
+}
+
+/// That a topic is there.
+pub(super) fn check_topic(client: &Client<Quiet>, topic: &str) -> Result<(), KafkaSinkError> {
+    let asked = KafkaSinkError::call(format!("look for the topic `{topic}`"));
+    let metadata = client.fetch_metadata(Some(topic), CALL).map_err(asked)?;
+    let there = metadata
+        .topics()
+        .iter()
+        .any(|found| found.name() == topic && found.error().is_none() && !found.partitions().is_empty());
+    if there { Ok(()) } else { Err(KafkaSinkError::NoTopic { topic: topic.to_owned() }) }
 }
 
 impl Producer {
@@ -110,11 +125,15 @@ impl Producer {
     pub(super) async fn send(
         &mut self,
         topic: &str,
-        key: Option<&[u8]>,
-        value: &[u8],
+        record: &OutboxRecord<'_>,
     ) -> Result<(), KafkaSinkError> {
-        let sent = enqueue(&self.producer, topic, key, value).await;
+        let sent = enqueue(&self.producer, topic, record).await;
         sent.map_err(self.failed_to("send a record as"))
+    }
+
+    /// That a topic is there.
+    pub(super) fn check_topic(&self, topic: &str) -> Result<(), KafkaSinkError> {
+        check_topic(self.producer.client(), topic)
     }
 
     /// Commits the open transaction. After an error nobody knows whether it is committed.

@@ -17,7 +17,7 @@ use streamjob_crds::{KafkaRole, PROGRESS_TOPIC};
 use streamjob_plan::KafkaClusterPlan;
 
 use super::error::KafkaSinkError;
-use super::producer::Quiet;
+use super::producer::{Quiet, check_topic};
 use super::{CALL, SinkError};
 use crate::kafka::KafkaConfig;
 use crate::kafka::cluster::consumer_config;
@@ -136,14 +136,7 @@ impl ProgressTopic {
         topics: impl Iterator<Item = &'a String>,
     ) -> Result<(), KafkaSinkError> {
         for topic in topics {
-            let asked = KafkaSinkError::call(format!("look for the topic `{topic}`"));
-            let metadata = self.any.fetch_metadata(Some(topic), CALL).map_err(asked)?;
-            let there = metadata.topics().iter().any(|found| {
-                found.name() == topic && found.error().is_none() && !found.partitions().is_empty()
-            });
-            if !there {
-                return Err(KafkaSinkError::NoTopic { topic: topic.clone() });
-            }
+            check_topic(self.any.client(), topic)?;
         }
         Ok(())
     }

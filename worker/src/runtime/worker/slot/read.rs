@@ -29,6 +29,7 @@ impl Slot {
         fail_point::hit("source.batch");
         let now = self.clock.elapsed();
         let was_blocked = std::mem::take(&mut state.was_blocked);
+        self.intake.align(|| self.window.slowest());
         let (partition, rows) = match self.intake.take(now, was_blocked, state.part as usize)? {
             Taken::Rows(partition, rows) => (partition, rows),
             Taken::Idle(partition) => {
