@@ -4,7 +4,7 @@
 //! Never: formats, logs or aggregates; readers do that in their own time.
 
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use crossbeam_utils::CachePadded;
@@ -21,8 +21,7 @@ pub struct JobMetrics {
     pub job: String,
     /// One for each slot, by its number.
     pub slots: Vec<CachePadded<SlotMetrics>>,
-    /// One for each source partition, by its id.
-    pub partitions: Vec<CachePadded<PartitionMetrics>>,
+    partitions: RwLock<Vec<Partition>>,
     /// How often the job has begun to process in this process; more than once after failures that may pass.
     pub attempts: AtomicU64,
     /// The newest epoch whose output is published; 0 before the first.
@@ -37,6 +36,9 @@ pub struct JobMetrics {
     pub failures: Arc<Failures>,
     phase: AtomicU8,
 }
+
+/// What is counted of a partition, for whoever reads it.
+type Partition = Arc<CachePadded<PartitionMetrics>>;
 
 /// What one slot counts. All but the gauges only grow.
 #[derive(Debug, Default)]
@@ -191,10 +193,7 @@ impl JobMetrics {
         Self {
             job: job.into(),
             slots: (0..slots).map(|_| CachePadded::default()).collect(),
-            partitions: partitions
-                .into_iter()
-                .map(|name| CachePadded::new(PartitionMetrics::new(name)))
-                .collect(),
+            partitions: RwLock::new(partitions.into_iter().map(PartitionMetrics::counted).collect()),
             attempts: AtomicU64::new(0),
             epochs_published: AtomicU64::new(0),
             first_rows_nanos: AtomicU64::new(0),
@@ -229,26 +228,40 @@ impl JobMetrics {
 
     /// The partition that holds time back, and the watermark that it allows: the lowest one over the
     /// partitions that are neither idle nor finished. `None` when there is none.
-    pub fn holding(&self) -> Option<(&PartitionMetrics, i64)> {
-        self.partitions
-            .iter()
+    pub fn holding(&self) -> Option<(Partition, i64)> {
+        self.partitions()
+            .into_iter()
             .filter(|partition| match partition.status() {
                 PartitionStatus::Waiting | PartitionStatus::Active => true,
                 PartitionStatus::Idle | PartitionStatus::Finished => false,
             })
-            .map(|partition| (&**partition, partition.watermark_ms.load(Ordering::Relaxed)))
+            .map(|partition| {
+                let watermark_ms = partition.watermark_ms.load(Ordering::Relaxed);
+                (partition, watermark_ms)
+            })
             .min_by_key(|(_, watermark_ms)| *watermark_ms)
     }
 
-    /// What is counted of a partition; nothing of one that came after the job was started: that is counted after the next
-    /// start.
-    pub fn partition(&self, id: u32) -> Option<&PartitionMetrics> {
-        self.partitions.get(id as usize).map(|padded| &**padded)
+    /// What is counted of each source partition, by its id.
+    pub fn partitions(&self) -> Vec<Partition> {
+        self.partitions.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What is counted of one.
+    pub fn partition(&self, id: u32) -> Option<Partition> {
+        self.partitions.read().unwrap_or_else(PoisonError::into_inner).get(id as usize).cloned()
+    }
+
+    /// These are the partitions now: those that are known, and perhaps more behind them.
+    pub fn grow_partitions(&self, names: impl IntoIterator<Item = String>) {
+        let mut partitions = self.partitions.write().unwrap_or_else(PoisonError::into_inner);
+        let known = partitions.len();
+        partitions.extend(names.into_iter().skip(known).map(PartitionMetrics::counted));
     }
 
     /// Bytes read and bytes in all over all partitions; `None` if one of them has no end.
     pub fn bytes_done_and_total(&self) -> Option<(u64, u64)> {
-        self.partitions.iter().try_fold((0, 0), |(done, total), partition| {
+        self.partitions().iter().try_fold((0, 0), |(done, total), partition| {
             match partition.bytes_total.load(Ordering::Relaxed) {
                 ENDLESS => None,
                 bytes => {
@@ -260,6 +273,10 @@ impl JobMetrics {
 }
 
 impl PartitionMetrics {
+    fn counted(name: String) -> Partition {
+        Arc::new(CachePadded::new(Self::new(name)))
+    }
+
     fn new(name: String) -> Self {
         Self {
             name,
@@ -294,7 +311,7 @@ mod tests {
 
     fn three_partitions() -> JobMetrics {
         let metrics = JobMetrics::new("job", 2, ["a", "b", "c"].map(String::from));
-        for (partition, watermark_ms) in metrics.partitions.iter().zip([30, 10, 20]) {
+        for (partition, watermark_ms) in metrics.partitions().iter().zip([30, 10, 20]) {
             partition.set_status(PartitionStatus::Active);
             partition.watermark_ms.store(watermark_ms, Ordering::Relaxed);
         }
@@ -305,7 +322,7 @@ mod tests {
     fn the_active_partition_with_the_lowest_watermark_holds_time_back() {
         let metrics = three_partitions();
 
-        metrics.partitions[1].set_status(PartitionStatus::Idle);
+        metrics.partitions()[1].set_status(PartitionStatus::Idle);
 
         let (partition, watermark_ms) = metrics.holding().expect("two partitions are active");
         assert_eq!((partition.name.as_str(), watermark_ms), ("c", 20));
@@ -314,14 +331,27 @@ mod tests {
     #[test]
     fn lag_is_unknown_as_long_as_one_partition_has_no_end() {
         let metrics = three_partitions();
-        metrics.partitions[0].bytes_total.store(100, Ordering::Relaxed);
-        metrics.partitions[1].bytes_total.store(50, Ordering::Relaxed);
+        metrics.partitions()[0].bytes_total.store(100, Ordering::Relaxed);
+        metrics.partitions()[1].bytes_total.store(50, Ordering::Relaxed);
         let before = metrics.bytes_done_and_total();
 
-        metrics.partitions[2].bytes_total.store(0, Ordering::Relaxed);
-        metrics.partitions[0].bytes_done.store(40, Ordering::Relaxed);
+        metrics.partitions()[2].bytes_total.store(0, Ordering::Relaxed);
+        metrics.partitions()[0].bytes_done.store(40, Ordering::Relaxed);
 
         assert_eq!((before, metrics.bytes_done_and_total()), (None, Some((40, 150))));
+    }
+
+    #[test]
+    fn partitions_that_come_later_are_counted_beside_those_that_were_there() {
+        let metrics = three_partitions();
+
+        metrics.grow_partitions(["a", "b", "c", "d"].map(String::from));
+
+        let names: Vec<_> = metrics.partitions().iter().map(|partition| partition.name.clone()).collect();
+        assert_eq!(names, ["a", "b", "c", "d"]);
+        let watermarks =
+            [0, 3].map(|id| metrics.partition(id).map(|found| found.watermark_ms.load(Ordering::Relaxed)));
+        assert_eq!(watermarks, [Some(30), Some(i64::MIN)]);
     }
 
     #[test]

@@ -188,7 +188,7 @@ impl JobCollector {
             None,
             MetricType::Gauge,
         )?;
-        for partition in &self.metrics.partitions {
+        for partition in self.metrics.partitions() {
             let watermark_ms = partition.watermark_ms.load(Ordering::Relaxed);
             if watermark_ms != i64::MIN && watermark_ms != i64::MAX {
                 let labels = [("partition", partition.name.as_str())];
@@ -201,8 +201,8 @@ impl JobCollector {
             None,
             MetricType::Gauge,
         )?;
-        for partition in &self.metrics.partitions {
-            if let Some(lag) = lag_bytes(partition) {
+        for partition in self.metrics.partitions() {
+            if let Some(lag) = lag_bytes(&partition) {
                 family.encode_family(&[("partition", partition.name.as_str())])?.encode_gauge(&lag)?;
             }
         }
@@ -212,7 +212,7 @@ impl JobCollector {
             None,
             MetricType::Counter,
         )?;
-        for partition in &self.metrics.partitions {
+        for partition in self.metrics.partitions() {
             let labels = [("partition", partition.name.as_str())];
             counter(&mut family.encode_family(&labels)?, &partition.rows.load(Ordering::Relaxed))?;
         }
@@ -226,7 +226,7 @@ impl JobCollector {
             None,
             MetricType::Gauge,
         )?;
-        for partition in &self.metrics.partitions {
+        for partition in self.metrics.partitions() {
             let status = match partition.status() {
                 PartitionStatus::Waiting => "waiting",
                 PartitionStatus::Active => "active",

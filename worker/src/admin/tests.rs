@@ -29,10 +29,10 @@ fn metrics_name_slots_and_partitions() {
     metrics.slots[0].busy_nanos.store(1_500_000_000, Ordering::Relaxed);
     metrics.slots[0].idle_nanos.store(500_000_000, Ordering::Relaxed);
     metrics.slots[0].state_bytes.store(7, Ordering::Relaxed);
-    metrics.partitions[0].watermark_ms.store(1_500, Ordering::Relaxed);
-    metrics.partitions[0].bytes_total.store(10, Ordering::Relaxed);
-    metrics.partitions[0].bytes_done.store(4, Ordering::Relaxed);
-    metrics.partitions[1].set_status(PartitionStatus::Finished);
+    metrics.partitions()[0].watermark_ms.store(1_500, Ordering::Relaxed);
+    metrics.partitions()[0].bytes_total.store(10, Ordering::Relaxed);
+    metrics.partitions()[0].bytes_done.store(4, Ordering::Relaxed);
+    metrics.partitions()[1].set_status(PartitionStatus::Finished);
     let admin = Admin::start("127.0.0.1:0", metrics).expect("a free port");
 
     let answer = ask(&admin, "/metrics");

@@ -112,14 +112,14 @@ fn run_plan(plan: Plan, args: &RunArgs, screen: Screen) -> Result<Exit, Failure>
     info!(
         job = plan.job,
         slots = plan.parallelism,
-        partitions = metrics.partitions.len(),
+        partitions = metrics.partitions().len(),
         batch_rows = args.batch_rows,
         admin = admin.as_ref().map(|admin| admin.address().to_string()),
         "started"
     );
     let control = Some(control::folder(&plan));
     let options = Options { batch_rows: args.batch_rows, control, ..Options::default() };
-    let partitions = metrics.partitions.len();
+    let partitions = metrics.partitions().len();
     let program = |generation| worker::command(args, generation, partitions);
     let job = Job { plan, inputs, state, begun, options, metrics: Arc::clone(&metrics), clock, stop };
     let ending = if args.worker_process { job.run_with_process(program) } else { job.run() };

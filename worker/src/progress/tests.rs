@@ -11,7 +11,7 @@ use crate::metrics::{CheckpointStep, LastCheckpoint, PartitionStatus, Phase};
 fn job() -> JobMetrics {
     let metrics = JobMetrics::new("flights", 2, ["a.csv", "b.csv"].map(String::from));
     metrics.set_phase(Phase::Running);
-    for (partition, watermark_ms) in metrics.partitions.iter().zip([1_704_067_200_000, 1_704_067_199_999]) {
+    for (partition, watermark_ms) in metrics.partitions().iter().zip([1_704_067_200_000, 1_704_067_199_999]) {
         partition.set_status(PartitionStatus::Active);
         partition.watermark_ms.store(watermark_ms, Ordering::Relaxed);
         partition.bytes_total.store(50_000_000, Ordering::Relaxed);
@@ -74,8 +74,8 @@ fn the_last_checkpoint_is_told_with_what_it_took_and_what_goes_wrong() {
 #[test]
 fn an_endless_job_without_rows_yet_says_whom_it_waits_for() {
     let metrics = job();
-    metrics.partitions[0].bytes_total.store(crate::metrics::ENDLESS, Ordering::Relaxed);
-    metrics.partitions[0].watermark_ms.store(i64::MIN, Ordering::Relaxed);
+    metrics.partitions()[0].bytes_total.store(crate::metrics::ENDLESS, Ordering::Relaxed);
+    metrics.partitions()[0].watermark_ms.store(i64::MIN, Ordering::Relaxed);
 
     let block = view(&metrics).block();
 
@@ -85,7 +85,7 @@ fn an_endless_job_without_rows_yet_says_whom_it_waits_for() {
 #[test]
 fn a_job_whose_partitions_are_all_finished_is_held_by_none() {
     let metrics = job();
-    metrics.partitions.iter().for_each(|partition| {
+    metrics.partitions().iter().for_each(|partition| {
         partition.set_status(PartitionStatus::Finished);
         partition.bytes_done.store(50_000_000, Ordering::Relaxed);
     });

@@ -135,6 +135,7 @@ impl Attempts {
                 Started::Finished(_) => return Ok(Ending::Finished),
                 Started::Begun(again) => begun = *again,
             }
+            self.metrics.grow_partitions(begun.partition_names());
             tracing::info!(attempt = begun.generation().attempt, "{}", begun.beginning);
         }
     }

@@ -313,7 +313,7 @@ fn layout(setup: &WorkerSetup) -> Result<StateLayout, RunError> {
 
 /// Partitions that are not read again would otherwise look as if they waited.
 fn show_partitions(metrics: &JobMetrics, states: &[PartitionState]) {
-    for (partition, state) in metrics.partitions.iter().zip(states) {
+    for (partition, state) in metrics.partitions().iter().zip(states) {
         if state.status == PartitionStatus::Finished {
             partition.set_status(metrics::PartitionStatus::Finished);
             partition.watermark_ms.store(state.max_timestamp_ms.unwrap_or(i64::MIN), Ordering::Relaxed);
