@@ -22,6 +22,8 @@ const ANSWER: Duration = Duration::from_secs(10);
 const FIRST_ANSWER: Duration = Duration::from_secs(2);
 /// Trouble that is older has nothing to do with what fails now.
 const RECENT: Duration = Duration::from_secs(12);
+/// More than come between two questions.
+const EVENTS_MAX: usize = 64;
 const PAUSES: Pauses = Pauses { min: Duration::from_millis(200), max: Duration::from_secs(10) };
 
 /// What every consumer is set up with, whatever the manifest says.
@@ -129,8 +131,10 @@ impl Cluster {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
-            // Events wait in the consumer's queue for someone who looks.
-            let _event = self.consumer.poll(Duration::ZERO);
+            // Events wait in the consumer's queue for someone who looks: each call takes one.
+            for _ in 0..EVENTS_MAX {
+                let _event = self.consumer.poll(Duration::ZERO);
+            }
             let trouble = self.consumer.context().trouble(RECENT);
             let refused = trouble.as_ref().filter(|(code, _)| code.is_some_and(|code| !may_pass(code)));
             if !may_pass(error) || refused.is_some() {

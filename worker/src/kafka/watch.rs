@@ -15,6 +15,9 @@ use tracing::{debug, warn};
 /// The same is not told again before this.
 const TOLD_AGAIN: Duration = Duration::from_secs(30);
 
+/// Before this, what follows from a trouble has come.
+const FOLLOWS: Duration = Duration::from_secs(5);
+
 /// The context of all our clients.
 #[derive(Debug, Default)]
 pub struct Watch {
@@ -39,6 +42,13 @@ impl Watch {
     fn note(&self, code: Option<RDKafkaErrorCode>, reason: &str) {
         let now = Instant::now();
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        // It follows from what was said of the last broker.
+        if let (Some(RDKafkaErrorCode::AllBrokersDown), Some(last)) = (code, &mut *last)
+            && now.duration_since(last.at) < FOLLOWS
+        {
+            last.at = now;
+            return;
+        }
         let told = last.as_ref().filter(|last| last.code == code).map(|last| last.told);
         let tell = told.is_none_or(|told| now.duration_since(told) >= TOLD_AGAIN);
         if tell {
@@ -55,7 +65,9 @@ impl ClientContext for Watch {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        self.note(error.rdkafka_error_code(), reason);
+        // A broker that refuses a certificate does so after the handshake, by an alert: to librdkafka the connection broke.
+        let refused = reason.contains("SSL alert number").then_some(RDKafkaErrorCode::SSL);
+        self.note(refused.or(error.rdkafka_error_code()), reason);
     }
 }
 

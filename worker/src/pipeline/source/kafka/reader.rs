@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arrow::datatypes::SchemaRef;
 use rdkafka::consumer::{CommitMode, Consumer};
@@ -30,6 +30,8 @@ const TAKE_MAX: usize = 4_096;
 /// How long to stay away when there is nothing: from the first to the last of several times.
 const WAIT: Duration = Duration::from_millis(1);
 const WAIT_MAX: Duration = Duration::from_millis(16);
+/// How often a partition that could not be read is begun anew where it stands, while nothing comes.
+const AGAIN: Duration = Duration::from_secs(5);
 
 /// A partition of a topic.
 pub(in crate::pipeline::source) struct KafkaReader {
@@ -44,6 +46,8 @@ pub(in crate::pipeline::source) struct KafkaReader {
     /// The offset to be read next.
     next: u64,
     at_end: bool,
+    /// Since when it is not known whether it can be read: it cannot be taken for silent.
+    doubted: Option<Instant>,
     /// An epoch has been committed since the last read.
     committed: bool,
     wait: Duration,
@@ -88,6 +92,7 @@ impl KafkaReader {
             good: None,
             next: offset,
             at_end: false,
+            doubted: None,
             committed: false,
             wait: WAIT,
             read: Progress::default(),
@@ -159,7 +164,7 @@ impl KafkaReader {
     fn on_error(&mut self, code: RDKafkaErrorCode, text: &str, offset: i64) -> Result<(), SourceError> {
         let (topic, partition, offset_now) = (self.known.name.clone(), self.known.partition, self.next);
         if code == RDKafkaErrorCode::PartitionEOF {
-            self.at_end = true;
+            (self.at_end, self.doubted) = (true, None);
             // What lies between is aborted or a marker.
             self.next = self.next.max(offset.max(0).unsigned_abs());
             return Ok(());
@@ -174,11 +179,13 @@ impl KafkaReader {
         if code == RDKafkaErrorCode::UnknownTopicOrPartition || code == RDKafkaErrorCode::UnknownPartition {
             // The next look at the topics says whether it is gone.
             debug!(topic, partition, text, "the topic is not known there");
+            self.doubt();
             return Ok(());
         }
         let rights = code == RDKafkaErrorCode::TopicAuthorizationFailed;
         if rights || may_pass(code) {
             warn!(topic, partition, offset = offset_now, cause = text, "cannot read; tried again");
+            self.doubt();
             return Ok(());
         }
         let cause = text.to_owned();
@@ -211,7 +218,27 @@ impl KafkaReader {
         self.consumers.grown(&self.shared).map_or(Ok(()), Err)
     }
 
+    fn doubt(&mut self) {
+        self.at_end = false;
+        self.doubted.get_or_insert_with(Instant::now);
+    }
+
+    /// librdkafka tells of a trouble and of an end once. Begun anew where it stands, it tells again what is so now.
+    fn ask_again(&mut self) {
+        if self.doubted.is_some_and(|since| since.elapsed() >= AGAIN) {
+            self.doubted = Some(Instant::now());
+            let number = i32::try_from(self.known.partition).unwrap_or(i32::MAX);
+            let at = Offset::Offset(i64::try_from(self.next).unwrap_or(i64::MAX));
+            // Without a time limit it does not wait for an answer.
+            let asked = self.shared.consumer.seek(&self.known.name, number, at, Duration::ZERO);
+            if let Err(error) = asked {
+                debug!(partition = %self.name, %error, "cannot begin it anew yet");
+            }
+        }
+    }
+
     fn nothing(&mut self) -> Read {
+        self.ask_again();
         let pause = self.wait;
         self.wait = (self.wait * 2).min(WAIT_MAX);
         if self.at_end && self.shared.is_fresh() { Read::Wait(pause) } else { Read::Stalled(pause) }
@@ -261,7 +288,7 @@ impl PartitionReader for KafkaReader {
                 // A record behind the end: there is nothing more before it.
                 continue;
             }
-            (self.at_end, self.wait) = (false, WAIT);
+            (self.at_end, self.doubted, self.wait) = (false, None, WAIT);
             return Ok(Read::Rows(decoded));
         }
     }
