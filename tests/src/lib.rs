@@ -5,6 +5,8 @@
 
 #![forbid(unsafe_code)]
 
+pub mod admin;
+pub mod certificates;
 pub mod checker;
 pub mod faulty_store;
 pub mod feed;

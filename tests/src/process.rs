@@ -25,6 +25,8 @@ pub enum Signal {
     Terminate,
     /// Ctrl-C.
     Interrupt,
+    /// Makes it crash, as an assertion in C would.
+    Abort,
 }
 
 impl Signal {
@@ -36,6 +38,7 @@ impl Signal {
             Self::Continue => "CONT",
             Self::Terminate => "TERM",
             Self::Interrupt => "INT",
+            Self::Abort => "ABRT",
         }
     }
 }
@@ -108,7 +111,7 @@ impl Running {
         }
         match signal {
             Signal::Kill => self.child.kill()?,
-            Signal::Stop | Signal::Continue | Signal::Terminate | Signal::Interrupt => {
+            Signal::Stop | Signal::Continue | Signal::Terminate | Signal::Interrupt | Signal::Abort => {
                 let pid = self.pid().to_string();
                 let sent = Command::new("kill").args(["-s", signal.name(), &pid]).output()?;
                 anyhow::ensure!(sent.status.success(), "cannot send {signal:?} to {pid}");

@@ -150,6 +150,35 @@ impl Cluster {
         self.wait(self.brokers.iter().filter(|broker| broker.child().is_some()).count())
     }
 
+    /// The file in which a broker keeps the first records of a partition.
+    pub fn first_segment(&self, broker: usize, topic: &str, partition: i32) -> PathBuf {
+        let folder = self.brokers[broker].folder.join(format!("data/{topic}-{partition}"));
+        folder.join("00000000000000000000.log")
+    }
+
+    /// Changes rights, as the arguments of Kafka's own tool say.
+    pub fn acls(&self, arguments: &[&str]) -> Result<()> {
+        let client = self.folder.path().join("acls.properties");
+        let mut text = String::new();
+        if let Some((authority, identity)) = &self.spec.security.tls {
+            write!(
+                text,
+                "security.protocol=SSL\nssl.truststore.type=PEM\nssl.truststore.location={}\n\
+                 ssl.keystore.type=PEM\nssl.keystore.location={}\n",
+                authority.display(),
+                identity.display()
+            )?;
+        }
+        std::fs::write(&client, text)?;
+        let mut command = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("broker"));
+        command.args(["tool", "org.apache.kafka.tools.AclCommand", "--bootstrap-server", &self.bootstrap()]);
+        let done = command.arg("--command-config").arg(&client).args(arguments).output()?;
+        std::fs::remove_file(client)?;
+        let said = [done.stdout, done.stderr].concat();
+        ensure!(done.status.success(), "{}", String::from_utf8_lossy(&said));
+        Ok(())
+    }
+
     /// What a client of this process is set up with.
     pub fn client(&self) -> ClientConfig {
         let mut config = ClientConfig::new();

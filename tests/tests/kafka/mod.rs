@@ -5,6 +5,9 @@
 
 mod records;
 mod refusals;
+mod routes;
+mod running;
+mod secured;
 mod security;
 mod sink;
 mod source;

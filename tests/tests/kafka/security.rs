@@ -5,11 +5,13 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
-use streamjob_tests::job::JobFolder;
+use streamjob_tests::admin;
+use streamjob_tests::job::{JobFolder, streamjob};
 use streamjob_tests::kafka::{Cluster, ClusterSpec, Producing, Record, Security};
-use streamjob_tests::process::Signal;
+use streamjob_tests::process::{Running, Signal};
 
 use super::{TopicJob, ends, eventually, expected, fails, results, row, start};
 
@@ -43,7 +45,7 @@ fn leaks(folder: &Path, found: &mut Vec<String>) -> Result<()> {
         let path = entry?.path();
         if path.is_dir() {
             leaks(&path, found)?;
-        } else if path.file_name().is_some_and(|name| name != "password") {
+        } else if path.is_file() && path.file_name().is_some_and(|name| name != "password") {
             let content = fs::read(&path)?;
             if content.windows(CANARY.len()).any(|part| part == CANARY.as_bytes()) {
                 found.push(path.display().to_string());
@@ -70,6 +72,41 @@ fn a_password_lets_a_job_in_and_shows_nowhere() -> Result<()> {
         leaks(folder.path(), &mut found)?;
         leaks(wrong.path(), &mut found)?;
         assert!(!ended.said.contains(CANARY) && !refused.contains(CANARY) && found.is_empty(), "{found:?}");
+        if !plain {
+            shows_nowhere_while_it_runs(&cluster)?;
+        }
+    }
+    Ok(())
+}
+
+/// Leaves the password where it is read from, but not in what a crash leaves behind nor in what the job serves.
+fn shows_nowhere_while_it_runs(cluster: &Cluster) -> Result<()> {
+    let folder = job(cluster, "SCRAM-SHA-512", CANARY)?;
+    let manifest = fs::read_to_string(folder.path().join("job.yaml"))?;
+    folder.write("job.yaml", manifest.replacen(", until: Latest", "", 1).replacen("1h", "0s", 1))?;
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -c unlimited; exec \"$@\"", "sh"]).arg(streamjob());
+    command.args(["run", "job.yaml", "--admin", "127.0.0.1:0"]).current_dir(folder.path());
+    let mut running = Running::start(command)?;
+    let address = admin::address(&running)?;
+    eventually("nine windows fire", || Ok(results(&folder)?.len() == 9))?;
+
+    let served = [admin::get(&address, "/metrics")?, admin::get(&address, "/healthz")?].concat();
+    let filter = fs::read_to_string(format!("/proc/{}/coredump_filter", running.pid()))?;
+    running.signal(Signal::Abort)?;
+    let ended = ends(running)?;
+
+    ensure!(ended.signal == Some(6), "{}: {}", ended.shown(), ended.said);
+    assert_eq!(filter.trim(), "00000000");
+    assert!(served.contains("streamjob_source_rows") && !served.contains(CANARY), "{served}");
+    let mut found = Vec::new();
+    leaks(folder.path(), &mut found)?;
+    assert!(!ended.said.contains(CANARY) && found.is_empty(), "{found:?}");
+    // Elsewhere cores may go to a folder or program of the system's.
+    if fs::read_to_string("/proc/sys/kernel/core_pattern")?.trim() == "core" {
+        let cores = fs::read_dir(folder.path())?.flatten();
+        let cores = cores.filter(|file| file.file_name().to_string_lossy().starts_with("core"));
+        assert_eq!(cores.count(), 1, "there is a core file to look into");
     }
     Ok(())
 }

@@ -3,11 +3,14 @@
 //! Owns: bounded and endless jobs, restarts, where partitions begin, idleness, groups.
 //! Never: tests a format by itself.
 
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use streamjob_tests::admin;
+use streamjob_tests::job::streamjob;
 use streamjob_tests::kafka::{Producing, Record, shared};
-use streamjob_tests::process::Signal;
+use streamjob_tests::process::{Running, Signal};
 
 use super::{TopicJob, WITHIN, ends, eventually, expected, results, row, start, topic};
 
@@ -143,13 +146,19 @@ fn partitions_that_a_topic_gains_are_read_from_their_first_record_on() -> Result
         shared().produce(&name, partition, &records, Producing::default())
     };
     write(0, "old", 0)?;
-    let mut running = start(&folder)?;
+    let mut command = Command::new(streamjob());
+    command.arg("run").arg(folder.path().join("job.yaml")).args(["--admin", "127.0.0.1:0"]);
+    let mut running = Running::start(command)?;
+    let address = admin::address(&running)?;
     eventually("the first partition is read", || Ok(found()? == 9))?;
 
     shared().grow_topic(&name, 2)?;
     write(1, "while it runs", 1_000_000)?;
     let read = eventually("the second partition is read", || Ok(found()? == 19));
     read.with_context(|| running.said())?;
+    let counted = format!("streamjob_partition_rows_total{{partition=\"{name}/1\"}} 10");
+    let metrics = admin::get(&address, "/metrics")?;
+    assert!(metrics.contains(&counted), "{metrics}");
     running.signal(Signal::Kill)?;
     ends(running)?;
     shared().grow_topic(&name, 3)?;
