@@ -100,7 +100,7 @@ fn a_batch_that_was_damaged_on_the_brokers_disk_stops_the_job_at_its_first_recor
 
 #[test]
 fn a_partition_that_lost_what_was_read_of_it_stops_the_job() -> Result<()> {
-    let mut cluster = Cluster::start(ClusterSpec::default())?;
+    let cluster = Cluster::start(ClusterSpec::default())?;
     cluster.create_topic("clicks", 1, &[])?;
     cluster.produce("clicks", 0, &rows(0..1), Producing::default())?;
     let segment = cluster.first_segment(0, "clicks", 0);
