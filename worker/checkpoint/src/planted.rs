@@ -68,6 +68,8 @@ bugs! {
     NoWaitForStableOffset = "no-wait-for-stable-offset",
     /// After a transaction of unknown outcome what is published is not looked up again.
     LookNotRepeated = "look-not-repeated",
+    /// A producer goes on although the end of its last transaction may still be under way a second time.
+    ProducerKeptAfterRetry = "producer-kept-after-retry",
     /// An epoch that one slot has published is taken for published by all.
     OneSlotForAll = "one-slot-for-all",
     /// What another life of the state has published counts.

@@ -6,7 +6,8 @@
 //! The protocol: the records of an epoch are durable before the first of them is sent, so a transaction whose outcome is
 //! unknown is not asked about but repeated: a new producer with the same transactional id ends whatever its forerunners
 //! had open, and only then the progress records that are committed tell whether the epoch is published. In the other
-//! order a forerunner could commit behind the look.
+//! order a forerunner could commit behind the look. The same is done after a commit that librdkafka may have asked for
+//! twice: brokers take a request that arrives late for the end of the transaction that is open by then.
 
 mod direct;
 mod error;
@@ -25,7 +26,7 @@ use streamjob_plan::{KafkaClusterPlan, KafkaOutputPlan};
 
 pub use self::direct::DirectSink;
 pub use self::error::KafkaSinkError;
-use self::producer::{Producer, Quiet};
+use self::producer::{Committed, Producer, Quiet};
 use self::progress::{Known, ProgressTopic};
 use super::{SinkError, Target};
 use crate::kafka::KafkaConfig;
@@ -193,7 +194,7 @@ impl KafkaPublication<'_> {
 
     /// Makes all of it visible to readers of committed records.
     pub async fn commit(mut self) -> Result<(), SinkError> {
-        let epoch = self.epoch;
+        let (epoch, mut asked_again) = (self.epoch, false);
         fail_point::hit("publish.records.send.after");
         while let Some(slot) = self.slots.first().copied() {
             let key = progress::key(&self.publisher.life.lineage, slot);
@@ -211,11 +212,16 @@ impl KafkaPublication<'_> {
             };
             producer.send(progress::TOPIC, &record).await?;
             fail_point::hit("publish.records.commit.before");
-            producer.commit().await?;
+            asked_again |= producer.commit().await? == Committed::PerhapsAskedAgain;
             fail_point::hit("publish.records.commit.after");
             self.slots.remove(&slot);
             let ready = self.publisher.ready.as_mut().expect("it was prepared");
             ready.known.published(slot, epoch);
+        }
+        if asked_again && !planted::is(Bug::ProducerKeptAfterRetry) {
+            tracing::debug!(epoch, "a commit took so long that it may have been asked for twice");
+            // Successors of these producers are out of reach of what these have sent.
+            self.publisher.forget();
         }
         Ok(())
     }

@@ -3,7 +3,7 @@
 //! Owns: its transaction, and whether all that was sent in it has arrived.
 //! Never: is used again after an error: whoever holds it drops it.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rdkafka::client::{Client, ClientContext};
@@ -21,6 +21,10 @@ use crate::kafka::KafkaConfig;
 /// What every producer is set up with, whatever the manifest says.
 pub(super) const FIXED: &[(&str, &str)] =
     &[("enable.idempotence", "true"), ("acks", "all"), ("partitioner", "murmur2_random")];
+/// After what time librdkafka asks again whose connection was cut, give or take a fifth. Not for the manifest to turn:
+/// what ends sooner was asked once.
+const RETRIES: &[(&str, &str)] = &[("retry.backoff.ms", "100"), ("retry.backoff.max.ms", "1000")];
+const ASKED_ONCE_WITHIN: Duration = Duration::from_millis(75);
 /// What the manifest may turn.
 const DEFAULTS: &[(&str, &str)] = &[("linger.ms", "5"), ("compression.type", "lz4")];
 /// How long a commit, or the end of a forerunner's transaction, is waited for before the outcome counts as unknown.
@@ -33,6 +37,16 @@ pub(super) struct Producer {
     producer: ThreadedProducer<Quiet>,
     failed: Failed,
     id: String,
+}
+
+/// How a transaction was committed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Committed {
+    /// By the only request to do so.
+    AskedOnce,
+    /// librdkafka may have asked again without a word, and the first request may still be under way. It would commit
+    /// whatever the same producer has open when it arrives.
+    PerhapsAskedAgain,
 }
 
 /// The first record that did not arrive.
@@ -109,6 +123,7 @@ impl Producer {
         let mut config = config.clone();
         config.set_defaults(DEFAULTS);
         config.set_all(FIXED);
+        config.set_all(RETRIES);
         config.set("transactional.id", id);
         let failed = Failed::default();
         let producer: ThreadedProducer<Quiet> = config.create(Quiet { failed: Arc::clone(&failed) })?;
@@ -137,14 +152,26 @@ impl Producer {
     }
 
     /// Commits the open transaction. After an error nobody knows whether it is committed.
-    pub(super) async fn commit(&mut self) -> Result<(), KafkaSinkError> {
+    pub(super) async fn commit(&mut self) -> Result<Committed, KafkaSinkError> {
+        let began = Instant::now();
+        while self.producer.flush(CALL).is_err() && self.lock_failed().is_none() && began.elapsed() < OUTCOME
+        {
+            tokio::task::yield_now().await;
+        }
+        let began = Instant::now();
         let committed = self.until_known("commit as", |producer| producer.commit_transaction(CALL)).await;
-        let failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let failed = self.lock_failed().take();
         match (committed, failed) {
             // Why a record did not arrive says more than that the commit failed for it.
             (Err(_), Some(cause)) => Err(self.failed_to("send a record as")(cause)),
-            (committed, _) => committed,
+            (Err(error), None) => Err(error),
+            (Ok(()), _) if began.elapsed() < ASKED_ONCE_WITHIN => Ok(Committed::AskedOnce),
+            (Ok(()), _) => Ok(Committed::PerhapsAskedAgain),
         }
+    }
+
+    fn lock_failed(&self) -> MutexGuard<'_, Option<KafkaError>> {
+        self.failed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Makes a call that may be made again to go on with it, for as long as there is no other answer.
