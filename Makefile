@@ -33,7 +33,7 @@ test: ## install, then every test at sizes that fit: format, lints, tests, docs,
 	@echo 'test: all passed'
 
 .PHONY: test-long
-test-long: ## make test, then everything again at full figures (about two hours; STREAMJOB_SEED takes a run up again)
+test-long: ## make test, then everything again at full figures (about three hours; STREAMJOB_SEED takes a run up again)
 	@$(MAKE) --no-print-directory test
 	STREAMJOB_LONG=1 PROPTEST_CASES=5120 cargo test --locked --workspace --features streamjob-tests/faults -- --show-output
 	# Both engines must give the same results; what a debug build takes for it is of no interest.

@@ -174,6 +174,12 @@ impl Running {
         Ok(kilobytes.parse::<u64>()? * 1024)
     }
 
+    /// Whether it is stopped: its state in `/proc` is `T`.
+    pub fn is_frozen(&self) -> bool {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap_or_default();
+        stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('T'))
+    }
+
     /// How many files it has open.
     pub fn open_files(&self) -> Result<usize> {
         Ok(std::fs::read_dir(format!("/proc/{}/fd", self.pid()))?.count())

@@ -3,8 +3,9 @@
 //! Owns: its folder, manifest and input; what is done to its processes; the check at the end.
 //! Never: changes what the program left behind, unless a test asks for it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -79,6 +80,8 @@ pub struct Trial {
     /// What is wrong so far, beside what the checker finds.
     pub differences: Vec<Difference>,
     published: BTreeMap<PathBuf, u128>,
+    /// Topics: the lives and epochs whose output is repeated by a restore.
+    repeated: Option<(BTreeSet<String>, RangeInclusive<u64>)>,
     /// Lines that were looked at, by process.
     heard: BTreeMap<u32, usize>,
 }
@@ -124,6 +127,7 @@ impl Trial {
             timeline: Timeline::default(),
             differences: Vec::new(),
             published: BTreeMap::new(),
+            repeated: None,
             heard: BTreeMap::new(),
         })
     }
@@ -176,6 +180,12 @@ impl Trial {
         let how = format!("parallelism {parallelism} {fail_points} {bug} {}", arguments.join(" "));
         self.timeline.add(Happening::Started { pid: running.pid(), how: how.trim_end().to_owned() });
         Ok(running)
+    }
+
+    /// From here on it is restored to this epoch: what later ones have put out, or still will, is put out again.
+    pub fn restored_to(&mut self, epoch: u64) {
+        let newest = self.timeline.records().filter_map(|record| record.epoch).max().unwrap_or(0);
+        self.repeated = Some((self.timeline.lineages(), epoch + 1..=newest));
     }
 
     /// Looks at what is there by now.
@@ -261,17 +271,21 @@ impl Trial {
     pub fn check(&mut self) -> Result<Vec<Difference>> {
         let mut found = std::mem::take(&mut self.differences);
         found.extend(match &self.setup.topics {
-            Some(_) => self.check_topics(|_| true)?,
+            Some(_) => self.check_topics()?,
             None => checker::check(self.path(), &self.setup.rules)?,
         });
         Ok(found)
     }
 
-    /// The same of topics, but for what was published with progress that does not count: a restore repeats it.
-    pub fn check_topics(&self, counts: impl Fn(&Progress) -> bool) -> Result<Vec<Difference>> {
+    fn check_topics(&self) -> Result<Vec<Difference>> {
         let topics = self.setup.topics.as_ref().context("it has topics")?;
         let mut found = Vec::new();
         let input = topics.input(self.setup.feed.partitions, self.setup.rules.bound_ms)?;
+        let counts = |progress: &Progress| {
+            self.repeated.as_ref().is_none_or(|(lineages, epochs)| {
+                !lineages.contains(&progress.lineage) || !epochs.contains(&progress.epoch)
+            })
+        };
         let published = topics.published(&self.timeline.lineages(), counts, &mut found)?;
         found.extend(checker::compare(&input, &published, &self.setup.rules));
         Ok(found)

@@ -179,6 +179,21 @@ impl Cluster {
         Ok(found.elements().iter().map(|element| element.offset().to_raw().filter(|&at| at >= 0)).collect())
     }
 
+    /// The broker that coordinates the transactions of an id; from 0.
+    pub fn coordinator(&self, id: &str) -> Result<usize> {
+        const TOPIC: &str = "__transaction_state";
+        let hash = id.bytes().fold(0_i32, |hash, byte| hash.wrapping_mul(31).wrapping_add(i32::from(byte)));
+        let metadata = self.reader("0")?.fetch_metadata(None, WITHIN)?;
+        let partitions = metadata
+            .topics()
+            .iter()
+            .find(|topic| topic.name() == TOPIC)
+            .map_or(&[][..], |topic| topic.partitions());
+        ensure!(!partitions.is_empty(), "no {TOPIC}");
+        let of = &partitions[hash.unsigned_abs() as usize % partitions.len()];
+        usize::try_from(of.leader() - 1).context("it has no leader")
+    }
+
     fn admin(&self) -> Result<AdminClient<DefaultClientContext>> {
         Ok(self.client().create()?)
     }

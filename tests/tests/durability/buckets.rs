@@ -43,7 +43,7 @@ fn trial_on(server: &S3Server, proxy: &Proxy, seed: u64) -> Result<Trial> {
 }
 
 /// Runs until so many more epochs are committed.
-fn epochs_more(trial: &mut Trial, running: &mut Running, more: usize) -> Result<()> {
+pub(super) fn epochs_more(trial: &mut Trial, running: &mut Running, more: usize) -> Result<()> {
     let epochs = trial.timeline.epochs();
     let there = trial.watch(running, |_, timeline| timeline.epochs() >= epochs + more)?;
     ensure!(there, "it ended too early:\n{}\n{}", running.said(), trial.history());

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 use streamjob_tests::checker;
 use streamjob_tests::feed::Feed;
-use streamjob_tests::process::{Running, Signal};
+use streamjob_tests::process::Signal;
 use streamjob_tests::trial::{Setup, Start, Trial};
 
 use super::{alone, seed, sized};
@@ -16,18 +16,12 @@ use super::{alone, seed, sized};
 const SLOW: &str = "source.batch=sleep:3@*";
 
 /// The exit code of a process that a newer one has replaced.
-const FENCED: i32 = 3;
+pub(super) const FENCED: i32 = 3;
 
 pub(super) fn setup(seed: u64) -> Setup {
     let feed = Feed { seed, partitions: 3, rows: 60_000, disorder_ms: 50, ..Feed::default() };
     let rules = checker::Rules { size_ms: 700, bound_ms: 50, lateness_ms: 0 };
     Setup { feed, rules, batch_rows: 500, ..Setup::default() }
-}
-
-/// Waits until a process is stopped: its state in `/proc` is `T`.
-fn is_frozen(running: &Running) -> bool {
-    let stat = std::fs::read_to_string(format!("/proc/{}/stat", running.pid())).unwrap_or_default();
-    stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('T'))
 }
 
 /// The older process freezes at a point; the newer one runs for a while; the older one wakes up.
@@ -47,7 +41,7 @@ pub(super) fn wakes_beside_its_successor(
         trial.watch(&mut older, |_, timeline| timeline.epochs() > 5)?;
         trial.signal(&mut older, Signal::Stop, "anywhere")?;
     }
-    let frozen = trial.watch(&mut older, |running, _| is_frozen(running))?;
+    let frozen = trial.watch(&mut older, |running, _| running.is_frozen())?;
     ensure!(frozen, "it never reached {point}:\n{}", older.said());
     // Slow enough that it still runs when the older one wakes up.
     let slow = format!("source.batch=sleep:{}@*", (asleep.as_millis() / 100).max(20));

@@ -118,7 +118,8 @@ fn run_plan(plan: Plan, args: &RunArgs, screen: Screen) -> Result<Exit, Failure>
         "started"
     );
     let control = Some(control::folder(&plan));
-    let options = Options { batch_rows: args.batch_rows, control, ..Options::default() };
+    let (batch_rows, unpublished_bytes_max) = (args.batch_rows, args.unpublished_bytes);
+    let options = Options { batch_rows, unpublished_bytes_max, control, ..Options::default() };
     let partitions = metrics.partitions().len();
     let program = |generation| worker::command(args, generation, partitions);
     let job = Job { plan, inputs, state, begun, options, metrics: Arc::clone(&metrics), clock, stop };

@@ -3,9 +3,14 @@
 //! Owns: the cluster and the store of these tests, and how requests to them fail.
 //! Never: accepts a run in which nothing failed.
 
+mod brokers;
 mod kills;
+mod outages;
+mod planted;
+mod scenes;
+mod single;
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Result;
@@ -16,8 +21,8 @@ use streamjob_tests::kafka::{Cluster, ClusterSpec};
 use streamjob_tests::proxy::{Fate, Framing, Proxy, Request};
 use streamjob_tests::s3::{Kind, S3Server};
 use streamjob_tests::timeline::{Happening, Timeline};
-use streamjob_tests::topics::Topics;
-use streamjob_tests::trial::Setup;
+use streamjob_tests::topics::{Topics, Transactions};
+use streamjob_tests::trial::{Setup, Trial};
 
 use super::rounds::random_setup;
 
@@ -34,19 +39,25 @@ struct Rig {
 
 /// One broker for all tests that do not kill it; it ends with this program.
 fn cluster() -> Result<Arc<Cluster>> {
-    static CLUSTER: OnceLock<Arc<Cluster>> = OnceLock::new();
-    if let Some(cluster) = CLUSTER.get() {
+    static CLUSTER: Mutex<Option<Arc<Cluster>>> = Mutex::new(None);
+    let mut running = CLUSTER.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(cluster) = &*running {
         return Ok(Arc::clone(cluster));
     }
     let soon = ("transaction.abort.timed.out.transaction.cleanup.interval.ms", "500");
     let properties = vec![(soon.0.to_owned(), soon.1.to_owned())];
     let started = Arc::new(Cluster::start(ClusterSpec { doors: 2, properties, ..ClusterSpec::default() })?);
-    Ok(Arc::clone(CLUSTER.get_or_init(|| started)))
+    Ok(Arc::clone(running.insert(started)))
 }
 
 impl Rig {
+    /// On the cluster that tests share.
     fn new() -> Result<Self> {
-        let (cluster, server) = (cluster()?, S3Server::start(Kind::Versitygw)?);
+        Self::on(cluster()?)
+    }
+
+    fn on(cluster: Arc<Cluster>) -> Result<Self> {
+        let server = S3Server::start(Kind::Versitygw)?;
         let store = Proxy::start(&server.address(), Framing::Http)?;
         cluster.door(0).iter().for_each(Proxy::heal);
         Ok(Self { cluster, server, store })
@@ -64,7 +75,13 @@ impl Rig {
         Setup { bucket, topics: Some(topics), ..setup }
     }
 
-    /// Both work again; what was done so far goes to the timeline.
+    /// Both work again.
+    fn heal(&self) {
+        self.broker().heal();
+        self.store.heal();
+    }
+
+    /// What was done so far goes to the timeline.
     fn tell(&self, timeline: &mut Timeline) {
         let told =
             [("broker", self.broker()), ("store", &self.store)].into_iter().flat_map(|(who, proxy)| {
@@ -73,6 +90,15 @@ impl Rig {
             });
         timeline.merge(told);
     }
+}
+
+/// What is published of a trial that has ended must be right; what became of its transactions.
+fn right(rig: &Rig, trial: &mut Trial, about: &str) -> Result<Transactions> {
+    let transactions = trial.account()?;
+    rig.tell(&mut trial.timeline);
+    let found = trial.check()?;
+    trial.assert_right(&found, about);
+    Ok(transactions)
 }
 
 /// Few rows, and windows so short that each epoch has output.

@@ -121,6 +121,10 @@ pub(super) struct RunArgs {
     #[arg(long, hide = true, default_value_t = 8_192, value_parser = RangedU64ValueParser::<usize>::new().range(1..=65_536))]
     pub(super) batch_rows: usize,
 
+    /// Output that waits to be published, in bytes: at so many slots stop reading. For tests
+    #[arg(long, hide = true, default_value_t = 256 << 20)]
+    pub(super) unpublished_bytes: u64,
+
     /// Run the slots in a process of their own, as on a cluster. For tests: metrics of slots stay zero
     #[arg(long, hide = true)]
     pub(super) worker_process: bool,

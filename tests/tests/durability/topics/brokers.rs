@@ -1,0 +1,67 @@
+//! Brokers that die while a job reads and publishes, the one that coordinates its transactions among them.
+//!
+//! Owns: clusters that no other test has.
+//! Never: puts a proxy between.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Result;
+use streamjob_tests::kafka::{Cluster, ClusterSpec};
+use streamjob_tests::process::Signal;
+use streamjob_tests::trial::{Start, Trial};
+
+use super::super::alone;
+use super::super::buckets::epochs_more;
+use super::scenes::{SLOW, ends, setup};
+use super::{Rig, right};
+
+/// How long a broker is away.
+const AWAY: Duration = Duration::from_secs(2);
+
+/// A cluster whose controllers notice within a second that a broker is dead.
+fn cluster(brokers: usize) -> Result<Arc<Cluster>> {
+    let soon = [("broker.session.timeout.ms", "1500"), ("broker.heartbeat.interval.ms", "300")];
+    let properties = soon.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
+    Ok(Arc::new(Cluster::start(ClusterSpec { brokers, doors: 1, properties, ..ClusterSpec::default() })?))
+}
+
+#[test]
+fn a_broker_that_is_killed_and_comes_back_loses_nothing_and_doubles_nothing() -> Result<()> {
+    let _alone = alone();
+    let rig = Rig::on(cluster(1)?)?;
+    let mut trial = Trial::new(setup(&rig))?;
+    let mut running = trial.start(&Start::with(2, SLOW))?;
+    epochs_more(&mut trial, &mut running, 4)?;
+
+    rig.cluster.signal(0, Signal::Kill)?;
+    std::thread::sleep(AWAY);
+    rig.cluster.restart(0)?;
+
+    ends(&mut trial, running)?;
+    println!("broker killed: {:?}", right(&rig, &mut trial, "the broker was killed")?);
+    Ok(())
+}
+
+#[test]
+#[ignore = "not seen green yet"]
+fn transactions_whose_coordinator_is_killed_are_coordinated_by_another() -> Result<()> {
+    let _alone = alone();
+    let rig = Rig::on(cluster(3)?)?;
+    let mut trial = Trial::new(setup(&rig))?;
+    let mut running = trial.start(&Start::with(2, SLOW))?;
+    epochs_more(&mut trial, &mut running, 4)?;
+    let lineage = trial.timeline.lineages().pop_last().unwrap_or_default();
+    let id = format!("streamjob.trial.{lineage}.0");
+    let coordinator = rig.cluster.coordinator(&id)?;
+
+    rig.cluster.signal(coordinator, Signal::Kill)?;
+    epochs_more(&mut trial, &mut running, 2)?;
+    let next = rig.cluster.coordinator(&id)?;
+    rig.cluster.restart(coordinator)?;
+
+    ends(&mut trial, running)?;
+    assert_ne!(coordinator, next, "another broker coordinates");
+    println!("coordinator killed: {:?}", right(&rig, &mut trial, "the coordinator was killed")?);
+    Ok(())
+}

@@ -1,0 +1,118 @@
+//! A broker, or the store, that is away for long while the job works at full speed.
+//!
+//! Owns: how long, and how much memory a job may take meanwhile.
+//! Never: keeps the processors busy: other tests run beside it.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+use streamjob_tests::checker::Rules;
+use streamjob_tests::feed::Feed;
+use streamjob_tests::process::{Running, Signal};
+use streamjob_tests::proxy::{Framing, Link, Proxy};
+use streamjob_tests::s3::{Kind, S3Server};
+use streamjob_tests::topics::Topics;
+use streamjob_tests::trial::{Setup, Start, Trial};
+
+use super::super::buckets::epochs_more;
+use super::super::sized;
+use super::cluster;
+use super::scenes::ends;
+
+/// The door of these tests; others use the first.
+const DOOR: usize = 1;
+
+/// Unpublished output at which slots stop reading. All of the input's is several times that.
+const BUDGET: u64 = 2 << 20;
+
+/// What a job may take beside that, once it has begun.
+const MORE_BYTES: u64 = 32 << 20;
+
+fn away(minutes: u64) -> Duration {
+    Duration::from_secs(sized(minutes * 60, 60))
+}
+
+fn setup(topics: Topics, server: &S3Server, address: &str) -> Setup {
+    let feed = Feed { partitions: 3, rows: 60_000, keys: 2_000, disorder_ms: 50, ..Feed::default() };
+    let rules = Rules { size_ms: 200, bound_ms: 50, lateness_ms: 0 };
+    let bucket = Some(server.trial_bucket(address, &topics.out()));
+    Setup { feed, rules, bucket, topics: Some(topics), interval_ms: 200, ..Setup::default() }
+}
+
+fn start() -> Start {
+    let arguments = vec!["--unpublished-bytes".to_owned(), BUDGET.to_string()];
+    Start { arguments, ..Start::plain(2) }
+}
+
+/// Watches for so long, and gives by how much memory grew after a while.
+fn watched(trial: &mut Trial, running: &mut Running, lasts: Duration) -> Result<u64> {
+    let (began, mut first, mut most) = (Instant::now(), None, 0);
+    while began.elapsed() < lasts {
+        trial.observe();
+        ensure!(!running.has_ended()?, "it ended:\n{}", running.said());
+        let bytes = running.memory_bytes("VmRSS")?;
+        if began.elapsed() > lasts / 6 {
+            most = bytes.max(most);
+            first.get_or_insert(bytes);
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    Ok(most.saturating_sub(first.unwrap_or(0)))
+}
+
+#[test]
+#[ignore = "not seen green yet"]
+fn a_broker_that_is_away_for_long_costs_a_bounded_memory_and_no_result() -> Result<()> {
+    let (cluster, server) = (cluster()?, S3Server::start(Kind::Versitygw)?);
+    let topics = Topics::new(&cluster).writing_behind(DOOR);
+    let mut trial = Trial::new(setup(topics, &server, &server.address()))?;
+    let mut running = trial.start(&start())?;
+    epochs_more(&mut trial, &mut running, 1)?;
+    let door = &cluster.door(DOOR)[0];
+
+    door.set(Link::Down);
+    let grown = watched(&mut trial, &mut running, away(10))?;
+    trial.signal(&mut running, Signal::Kill, "the broker is away")?;
+    trial.ended(&mut running)?;
+    door.heal();
+    ends_after_a_start(&mut trial)?;
+
+    println!("broker away: memory grew by {grown} bytes");
+    ensure!(grown < BUDGET + MORE_BYTES, "memory grew by {grown} bytes");
+    Ok(())
+}
+
+#[test]
+#[ignore = "not seen green yet"]
+fn a_store_that_is_away_for_long_costs_a_bounded_memory_and_no_result() -> Result<()> {
+    let (cluster, server) = (cluster()?, S3Server::start(Kind::Versitygw)?);
+    let store = Proxy::start(&server.address(), Framing::Http)?;
+    let topics = Topics::new(&cluster);
+    let mut trial = Trial::new(setup(topics, &server, store.address()))?;
+    let mut running = trial.start(&start())?;
+    epochs_more(&mut trial, &mut running, 1)?;
+
+    store.set(Link::Down);
+    let epochs = trial.timeline.epochs();
+    let grown = watched(&mut trial, &mut running, away(5))?;
+    ensure!(trial.timeline.epochs() <= epochs + 1, "epochs without a store");
+    store.heal();
+    ends(&mut trial, running)?;
+
+    println!("store away: memory grew by {grown} bytes");
+    ensure!(grown < BUDGET + MORE_BYTES, "memory grew by {grown} bytes");
+    check(&mut trial, "the store was away")
+}
+
+fn ends_after_a_start(trial: &mut Trial) -> Result<()> {
+    let running = trial.start(&start())?;
+    ends(trial, running)?;
+    check(trial, "the broker was away")
+}
+
+fn check(trial: &mut Trial, about: &str) -> Result<()> {
+    trial.account()?;
+    let found = trial.check()?;
+    trial.assert_right(&found, about);
+    Ok(())
+}
