@@ -22,9 +22,9 @@ use crate::kafka::KafkaConfig;
 pub(super) const FIXED: &[(&str, &str)] =
     &[("enable.idempotence", "true"), ("acks", "all"), ("partitioner", "murmur2_random")];
 /// After what time librdkafka asks again whose connection was cut, give or take a fifth. Not for the manifest to turn:
-/// what ends sooner was asked once.
-const RETRIES: &[(&str, &str)] = &[("retry.backoff.ms", "100"), ("retry.backoff.max.ms", "1000")];
-const ASKED_ONCE_WITHIN: Duration = Duration::from_millis(75);
+/// what ends sooner was asked once. Longer than a commit takes where all is well.
+const RETRIES: &[(&str, &str)] = &[("retry.backoff.ms", "500"), ("retry.backoff.max.ms", "1000")];
+const ASKED_ONCE_WITHIN: Duration = Duration::from_millis(375);
 /// What the manifest may turn.
 const DEFAULTS: &[(&str, &str)] = &[("linger.ms", "5"), ("compression.type", "lz4")];
 /// How long a commit, or the end of a forerunner's transaction, is waited for before the outcome counts as unknown.
