@@ -189,7 +189,8 @@ fn with_its_budget_of_output_full_a_job_waits_for_the_store_and_then_goes_on() -
     let plan = Arc::new(inside::plan(&manifest_of(20_000, 20_000), folder.path())?);
     let store = Arc::new(FaultyStore::new(Arc::new(InMemory::new()), 4, 0));
     let Begun { mut job, metrics, .. } = begin(&plan, state_in(&store))?;
-    job.options.unpublished_bytes_max = 300_000;
+    let budget = 300_000;
+    job.options.unpublished_bytes_max = budget;
     let rows = || metrics.sum(|slot| &slot.rows_in);
     let stands_still = || {
         let before = rows();
@@ -199,7 +200,7 @@ fn with_its_budget_of_output_full_a_job_waits_for_the_store_and_then_goes_on() -
 
     store.set_per_mille(1_000);
     let running = std::thread::spawn(move || job.run());
-    wait_until("the first rows", || rows() > 0)?;
+    wait_until("that the budget is full", || metrics.unpublished_bytes.load(Relaxed) >= budget)?;
     wait_until("that reading stops", stands_still)?;
     let (read, ended) = (rows(), running.is_finished());
     store.set_per_mille(0);

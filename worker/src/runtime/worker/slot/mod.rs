@@ -377,6 +377,7 @@ impl Slot {
     fn count_window(&self) {
         let metrics = &self.metrics.slots[self.id];
         count_window(metrics, &self.earlier, &self.window, self.preaggregate.as_ref());
+        self.metrics.unpublished_bytes.store(self.budget.unpublished(), Relaxed);
     }
 
     fn count_time(&self, state: &State) {
