@@ -173,9 +173,14 @@ impl Timeline {
         let shown = places.into_iter().map(|place| {
             let (at, what) = &self.events[place];
             let mark = if self.concerns(what, difference) { '>' } else { ' ' };
-            format!("  {mark} {:9.3} s  {what}\n", at.as_secs_f64())
+            line(*at, mark, what)
         });
         shown.collect()
+    }
+
+    /// All that happened, one event a line.
+    pub fn history(&self) -> String {
+        self.events.iter().map(|(at, what)| line(*at, ' ', what)).collect()
     }
 
     /// The epochs that published it, and the first record whose positions are behind its row.
@@ -232,6 +237,10 @@ impl fmt::Display for Happening {
             Self::Ended { pid, how } => write!(f, "process {pid} ends: {how}"),
         }
     }
+}
+
+fn line(at: Duration, mark: char, what: &Happening) -> String {
+    format!("  {mark} {:9.3} s  {what}\n", at.as_secs_f64())
 }
 
 /// The files of a folder whose names are a number between these texts.

@@ -303,7 +303,7 @@ impl Trial {
 
     /// All that happened.
     pub fn history(&self) -> String {
-        self.timeline.events().map(|what| format!("  {what}\n")).collect()
+        self.timeline.history()
     }
 
     /// Notes what a process says about faults.

@@ -114,7 +114,8 @@ impl Cluster {
     /// Writes records to one partition, in order, and waits until all brokers have them.
     pub fn produce(&self, topic: &str, partition: i32, records: &[Record], how: Producing<'_>) -> Result<()> {
         let mut config = self.client();
-        config.set("linger.ms", "5").set("enable.idempotence", "true");
+        // An idempotent producer takes half a second to begin.
+        config.set("linger.ms", "5").set("max.in.flight", "1");
         config.set("compression.codec", how.codec.unwrap_or("none"));
         if let Some((id, _)) = how.transaction {
             config.set("transactional.id", id);
@@ -202,6 +203,8 @@ impl Cluster {
         let mut config = self.client();
         config.set("group.id", group).set("enable.auto.commit", "false").set("enable.partition.eof", "true");
         config.set("auto.offset.reset", "error").set("isolation.level", "read_committed");
+        // An end is seen when a broker answers that there is nothing more.
+        config.set("fetch.wait.max.ms", "10");
         Ok(config.create()?)
     }
 

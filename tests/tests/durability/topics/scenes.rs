@@ -112,27 +112,44 @@ pub(super) fn begun_afresh(rig: &Rig, bug: &str) -> Result<Trial> {
 /// Someone else's transaction stays open in the topic of progress: what is published is hidden, and waited for.
 pub(super) fn a_foreign_transaction_is_open(rig: &Rig, bug: &str) -> Result<Trial> {
     let mut trial = Trial::new(setup(rig))?;
+    let (point, committed) = ("publish.records.begin.after", "publish.records.commit.after");
+    let rules = format!("{point}=stop@3,{committed}=sleep:1000@*");
+    let mut running = trial.start(&with(bug, 2, &rules))?;
+    ensure!(trial.watch(&mut running, |running, _| running.is_frozen())?, "{point}:\n{}", running.said());
+    let foreign = open_in_progress(rig)?;
+    let commits =
+        |running: &Running| running.lines_from(0).iter().filter(|line| line.contains(committed)).count();
+    let before = commits(&running);
+    trial.signal(&mut running, Signal::Continue, "what it publishes is hidden")?;
+    let hidden = trial.watch(&mut running, |running, _| commits(running) > before)?;
+    ensure!(hidden, "it published nothing more:\n{}", running.said());
+    trial.signal(&mut running, Signal::Kill, "its progress is hidden")?;
+    trial.ended(&mut running)?;
+    let out = trial_out(&trial);
+    let published = rig.cluster.consume(&out)?.len();
+
     let mut running = trial.start(&with(bug, 2, ""))?;
-    epochs_more(&mut trial, &mut running, 3)?;
+    let began = Instant::now();
+    trial.watch(&mut running, |_, _| began.elapsed() > Duration::from_secs(3))?;
+    let meanwhile = rig.cluster.consume(&out)?.len();
+    foreign.abort_transaction(WITHIN)?;
+    ensure!(
+        published == meanwhile || !bug.is_empty(),
+        "it published while it could not know what was published"
+    );
+    ends(&mut trial, running)?;
+    Ok(trial)
+}
+
+/// A transaction of another producer, which stays open, in the topic of progress.
+fn open_in_progress(rig: &Rig) -> Result<BaseProducer> {
     let foreign: BaseProducer = rig.cluster.client().set("transactional.id", "foreign").create()?;
     foreign.init_transactions(WITHIN)?;
     foreign.begin_transaction()?;
     let record = BaseRecord::to(PROGRESS).key("foreign/0").payload(r#"{"version":1,"epoch":1}"#);
     foreign.send(record).map_err(|(error, _)| error)?;
     foreign.flush(WITHIN)?;
-    epochs_more(&mut trial, &mut running, 4)?;
-    trial.signal(&mut running, Signal::Kill, "its progress is hidden")?;
-    trial.ended(&mut running)?;
-    let committed = rig.cluster.consume(&trial_out(&trial))?.len();
-
-    let mut running = trial.start(&with(bug, 2, ""))?;
-    let hidden = Instant::now();
-    trial.watch(&mut running, |_, _| hidden.elapsed() > Duration::from_secs(3))?;
-    let meanwhile = rig.cluster.consume(&trial_out(&trial))?.len();
-    ensure!(!bug.is_empty() || committed == meanwhile, "it published while it could not know what was");
-    foreign.abort_transaction(WITHIN)?;
-    ends(&mut trial, running)?;
-    Ok(trial)
+    Ok(foreign)
 }
 
 /// How long a call of this side may take.

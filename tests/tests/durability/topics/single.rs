@@ -48,7 +48,6 @@ fn an_end_that_arrives_in_the_next_transaction_does_not_end_that() -> Result<()>
 }
 
 #[test]
-#[ignore = "not seen green yet"]
 fn the_answer_to_every_create_is_lost_and_topics_are_right() -> Result<()> {
     play(&[("lost answers", scenes::every_answer_to_a_create_is_lost)])
 }
@@ -68,13 +67,11 @@ fn a_zombie_that_keeps_taking_over_doubles_nothing() -> Result<()> {
 }
 
 #[test]
-#[ignore = "not seen green yet"]
 fn progress_that_a_foreign_transaction_hides_is_waited_for() -> Result<()> {
     play(&[("foreign transaction", scenes::a_foreign_transaction_is_open)])
 }
 
 #[test]
-#[ignore = "not seen green yet"]
 fn killed_at_any_point_of_publishing_records_it_goes_on_and_the_output_is_right() -> Result<()> {
     let _alone = alone();
     let rig = Rig::new()?;
