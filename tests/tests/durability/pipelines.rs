@@ -15,6 +15,9 @@ use super::rounds::{Aim, Round, random_setup};
 use super::{alone, seed, sized};
 
 const SLOW: &str = "source.batch=sleep:3@*";
+/// What a job says.
+const FIRST_ROWS: &str = "the first rows are in windows";
+const RESTORED: &str = "all old state is back";
 
 /// One partition, with late rows and allowed lateness: the model knows every result and every update of it.
 fn one_partition(random: &mut Rng) -> Setup {
@@ -135,5 +138,35 @@ fn slots_without_a_key_of_an_open_window_go_on_with_the_others() -> Result<()> {
     let found = trial.finish(3)?;
 
     trial.assert_right(&found, "two keys in three slots, one, and three");
+    Ok(())
+}
+
+/// With allowed lateness: only rows of windows that have fired need their old state, and wait for it by themselves.
+#[test]
+fn rows_are_read_while_the_old_state_of_windows_that_they_may_update_is_on_its_way() -> Result<()> {
+    let _alone = alone();
+    let mut random = Rng::with_seed(seed("updates"));
+    let feed = Feed { rows: 40_000, late_every: 20, late_ms: 1_500, ..one_partition(&mut random).feed };
+    let rules = Rules { size_ms: 700, bound_ms: feed.disorder_ms, lateness_ms: 2_500 };
+    let mut trial = Trial::new(Setup { feed, rules, batch_rows: 100, ..Setup::default() })?;
+    for (run, parallelism) in [2, 1, 3, 2].into_iter().enumerate() {
+        let faults = format!("{SLOW},restore.block.before=sleep:150@*");
+        let arguments = ["--log", "streamjob_worker=debug"].map(str::to_owned).to_vec();
+        let mut running = trial.start(&Start { arguments, ..Start::with(parallelism, faults) })?;
+        let epochs = trial.timeline.epochs();
+        let there = trial.watch(&mut running, |running, timeline| {
+            running.has_said(RESTORED) && timeline.epochs() > epochs + 3
+        })?;
+        ensure!(there, "it ended too early: {}", running.said());
+        trial.signal(&mut running, Signal::Kill, "with windows that may be updated")?;
+        let said = trial.ended(&mut running)?.said;
+        let until = said.find(RESTORED).context("it has said so")?;
+        let is_restored = said.contains("fail point restore.block.before");
+        ensure!(is_restored == (run > 0) && said[..until].contains(FIRST_ROWS) == is_restored, "{said}");
+    }
+
+    let found = trial.finish(3)?;
+
+    trial.assert_right(&found, "rows that update windows whose old state comes late");
     Ok(())
 }

@@ -60,14 +60,14 @@ impl WindowStage {
         self.operator.add_restored(end, layer);
     }
 
-    /// Whether rows must wait for old state: they could update a window that has fired.
+    /// Whether rows must wait for old state: too many that update a window that has fired are held for it.
     pub fn awaits_before_rows(&self) -> bool {
         self.operator.awaits_before_rows()
     }
 
-    /// Whether results of late rows wait, which must be taken before a freeze.
-    pub fn has_ready(&self) -> bool {
-        self.operator.has_ready()
+    /// Whether results of late rows wait, which must be taken before a freeze. Some may come only behind old state.
+    pub fn has_updates(&self) -> bool {
+        self.operator.has_updates()
     }
 
     /// Gives out all state that is not durable, and what stands about the windows in a checkpoint. Of the windows that

@@ -35,6 +35,10 @@ pub(crate) struct Slice {
     pub(crate) rows: u64,
     /// Whether old state is still to come: the first layer.
     pub(crate) awaiting: bool,
+    /// Whether its results are due and not all were handed out.
+    pub(crate) is_due: bool,
+    /// Rows that wait for old state, as it has fired.
+    pub(crate) held_rows: usize,
     /// What had been handed out when the job began; `None`: nothing.
     pub(crate) emitted: Option<Progress>,
     /// Those that are durable, then those of the last freeze, then those that came later.

@@ -3,6 +3,7 @@
 //! Owns: the open slices, the watermark they obey, and the results that are due.
 //! Never: loses a row: each is in a slice, late, or an error.
 
+mod due;
 mod state;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -10,11 +11,9 @@ use std::ops::Bound::{Excluded, Included};
 use std::ops::Range;
 
 use arrow::array::RecordBatch;
-use arrow::compute::concat_batches;
-use hashbrown::HashSet;
 
+use self::due::Due;
 use super::divide::Rule;
-use super::emitted::{Emitted, Progress};
 use super::firing::{Firing, Results};
 use super::slice::{Adding, Side, Slice, add_partials, add_rows};
 use super::{Division, KeyedRows, Partials, WindowError, WindowSpec};
@@ -24,8 +23,6 @@ use crate::table::{Ahead, Pool, RowGroup, Selection, SliceTable};
 /// So many slots of an index are looked at for each row that comes, when it grows: enough to be through before it is
 /// full.
 const SLOTS_PER_ROW: usize = 16;
-/// How many keys at once when results must go into memory before rows can go on.
-const DRAIN_ROWS: usize = 8192;
 
 /// The windows of the keys of some key groups.
 #[derive(Debug)]
@@ -35,11 +32,13 @@ pub struct WindowOperator {
     template: Vec<u8>,
     key_groups: Range<u32>,
     slices: BTreeMap<i64, Slice>,
-    /// Slices whose results are due, in order. The first may be under way.
-    pending: VecDeque<i64>,
+    /// Windows whose results are due, in order, and late rows among them. The first window may be under way.
+    due: VecDeque<Due>,
     firing: Option<Firing>,
-    /// Results that come before those of pending slices.
-    ready: VecDeque<RecordBatch>,
+    /// Memory of these rows.
+    held_bytes: usize,
+    /// Results of late rows, and what came before them: they come before what is due.
+    updates: VecDeque<RecordBatch>,
     results: Results,
     division: Division,
     pool: Pool,
@@ -84,9 +83,10 @@ impl WindowOperator {
             template,
             key_groups,
             slices: BTreeMap::new(),
-            pending: VecDeque::new(),
+            due: VecDeque::new(),
             firing: None,
-            ready: VecDeque::new(),
+            held_bytes: 0,
+            updates: VecDeque::new(),
             division: Division::default(),
             pool: Pool::default(),
             group: RowGroup::default(),
@@ -98,15 +98,12 @@ impl WindowOperator {
     }
 
     /// Adds rows that arrived under the current watermark. Indices of late ones, which change nothing, are appended to
-    /// `late` in order. A row of a window that has fired but is not closed gives an updated result.
-    ///
-    /// # Panics
-    /// If rows must wait: [`awaits_before_rows`](Self::awaits_before_rows).
+    /// `late` in order. A row of a window that has fired but is not closed gives an updated result, once the old state of
+    /// all that has fired before is there.
     pub fn on_rows(&mut self, rows: &KeyedRows, late: &mut Vec<u32>) -> Result<(), WindowError> {
         if rows.is_empty() {
             return Ok(());
         }
-        assert!(!self.awaits_before_rows(), "rows came before the state that they may update");
         if let Some(end) = Division::only_slice(&self.rule, &rows.event_time) {
             self.update(end, rows, Selection::Range(0..rows.len()));
             return Ok(());
@@ -147,21 +144,28 @@ impl WindowOperator {
         );
         let before = std::mem::replace(&mut self.rule.watermark, watermark);
         let due = (Excluded(before.saturating_add(1)), Included(watermark.saturating_add(1)));
-        self.pending.extend(self.slices.range(due).map(|(&end, _)| end));
+        for (&end, slice) in self.slices.range_mut(due) {
+            slice.is_due = true;
+            self.due.push_back(Due::Window(end));
+        }
         self.close_passed();
     }
 
     /// Whether [`poll_results`](Self::poll_results) has something to give.
     pub fn has_pending(&self) -> bool {
-        !self.ready.is_empty() || !self.pending.is_empty()
+        !self.updates.is_empty() || !self.due.is_empty()
     }
 
     /// The next results, at most `rows_max`, in the order (window end, key group, key): key columns (`key_0`…),
     /// `window_start`, `window_end`, aggregates. None: nothing is due.
     pub fn poll_results(&mut self, rows_max: usize) -> Result<Option<RecordBatch>, WindowError> {
-        let Some(mut batch) = self.ready.pop_front() else { return self.fire(rows_max) };
+        let next = match self.updates.pop_front() {
+            None => self.next_due(rows_max)?,
+            updates => updates,
+        };
+        let Some(mut batch) = next else { return Ok(None) };
         if batch.num_rows() > rows_max {
-            self.ready.push_front(batch.slice(rows_max, batch.num_rows() - rows_max));
+            self.updates.push_front(batch.slice(rows_max, batch.num_rows() - rows_max));
             batch = batch.slice(0, rows_max);
         }
         Ok(Some(batch))
@@ -204,58 +208,11 @@ impl WindowOperator {
         delta.grow_some(expected, rows as usize * SLOTS_PER_ROW, &mut self.pool);
     }
 
-    /// Adds rows to windows that have fired: each gives an updated result, in their order.
-    fn update_fired(&mut self, rows: &KeyedRows, fired: &[(i64, u32)]) -> Result<(), WindowError> {
-        if fired.is_empty() {
-            return Ok(());
-        }
-        while let Some(batch) = self.fire(DRAIN_ROWS)? {
-            self.ready.push_back(batch);
-        }
-        let mut updates = Vec::new();
-        let mut rest = fired;
-        while let Some(&(end, _)) = rest.first() {
-            let mut seen = HashSet::new();
-            let new = |&&(other, row): &&(i64, u32)| other == end && seen.insert(rows.keys.get(row as usize));
-            let run: Vec<u32> = rest.iter().take_while(new).map(|&(_, row)| row).collect();
-            rest = &rest[run.len()..];
-            self.update(end, rows, Selection::Indices(&run));
-            let layers = self.slices[&end].layers();
-            updates.push(self.results.of_keys(&self.aggregates, (end, &layers), &rows.keys, &run)?);
-        }
-        let updates = concat_batches(self.results.schema(), &updates);
-        self.ready.push_back(updates.expect("results have one schema"));
-        Ok(())
-    }
-
-    fn fire(&mut self, rows_max: usize) -> Result<Option<RecordBatch>, WindowError> {
-        while let Some(&end) = self.pending.front() {
-            let slice =
-                self.slices.get_mut(&end).expect("a slice is there until its results were handed out");
-            if slice.awaiting {
-                return Ok(None);
-            }
-            let firing = self.firing.get_or_insert_with(|| {
-                slice.check_rows(end);
-                let nothing = || Progress::whole(&self.key_groups, Emitted::Nothing);
-                Firing::new(slice.layers(), slice.emitted.take().unwrap_or_else(nothing))
-            });
-            if let Some(chunk) = firing.next_chunk(rows_max) {
-                return self.results.of_chunk(&self.aggregates, end, &chunk).map(Some);
-            }
-            self.firing = None;
-            self.pending.pop_front();
-            self.fired_windows += 1;
-            self.close_passed();
-        }
-        Ok(None)
-    }
-
-    /// Closes slices that take no more rows. Those that are pending are closed once their results were handed out, and
-    /// so are all after them.
+    /// Closes slices that take no more rows. Those that something is due of are closed once it was handed out, and so
+    /// are all after them.
     fn close_passed(&mut self) {
-        while let Some((&end, _)) = self.slices.first_key_value() {
-            if !self.rule.is_closed(end) || self.pending.front() == Some(&end) {
+        while let Some((&end, slice)) = self.slices.first_key_value() {
+            if !self.rule.is_closed(end) || slice.is_due || slice.held_rows > 0 {
                 break;
             }
             self.close(end);

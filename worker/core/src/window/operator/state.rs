@@ -6,6 +6,7 @@
 use std::ops::Bound::{Excluded, Unbounded};
 
 use super::WindowOperator;
+use super::due::Due;
 use crate::table::RowGroup;
 use crate::window::emitted::Progress;
 use crate::window::slice::{Folded, Merging, Slice};
@@ -17,10 +18,10 @@ impl WindowOperator {
     /// none of that is still to come. The state stays the operator's, and new deltas begin with the next rows.
     ///
     /// # Panics
-    /// If there are results of late rows ([`has_ready`](Self::has_ready)): take them first, as no position says that
-    /// they were not handed out.
+    /// If there are results of late rows ([`has_updates`](Self::has_updates)): take them first, as no position says
+    /// that they were not handed out.
     pub fn freeze(&mut self, compact: &[i64]) -> Frozen {
-        assert!(!self.has_ready(), "results of late rows are handed out before a freeze");
+        assert!(!self.has_updates(), "results of late rows are handed out before a freeze");
         let mut frozen = Frozen::default();
         for (&end, slice) in &mut self.slices {
             frozen.slices.extend(slice.freeze(end, compact.contains(&end)));
@@ -46,12 +47,12 @@ impl WindowOperator {
         if !self.rule.has_fired(end) {
             return whole(Emitted::Nothing);
         }
-        if !self.is_pending(end) {
+        if !slice.is_due {
             return whole(Emitted::All);
         }
-        match &self.firing {
-            Some(firing) if self.pending.front() == Some(&end) => firing.progress(),
-            Some(_) | None => slice.emitted.clone().unwrap_or_else(|| whole(Emitted::Nothing)),
+        match (&self.firing, self.due.front()) {
+            (Some(firing), Some(&Due::Window(first))) if first == end => firing.progress(),
+            (_, _) => slice.emitted.clone().unwrap_or_else(|| whole(Emitted::Nothing)),
         }
     }
 
@@ -86,10 +87,10 @@ impl WindowOperator {
         while let Some(&end) = self.foldable.range((from, Unbounded)).next() {
             from = Excluded(end);
             // What is about to be handed out is merged on its way.
-            if self.is_pending(end) {
+            let slice = self.slices.get_mut(&end).expect("a closed slice is not folded");
+            if slice.is_due {
                 continue;
             }
-            let slice = self.slices.get_mut(&end).expect("a closed slice is not folded");
             let with =
                 &mut Merging { aggregates: &self.aggregates, pool: &mut self.pool, groups: &mut groups };
             match slice.fold(&mut left, with) {
@@ -124,16 +125,15 @@ impl WindowOperator {
             if emitted.is_all() && self.rule.is_closed(end) {
                 continue;
             }
-            let pending = fired && !emitted.is_all();
-            let slice = Slice::restored(restored.input_rows, restored.awaiting, emitted);
+            let is_due = fired && !emitted.is_all();
+            let mut slice = Slice::restored(restored.input_rows, restored.awaiting, emitted);
+            slice.is_due = is_due;
             let before = self.slices.insert(end, slice);
             assert!(before.is_none(), "the window that ends at {end} is restored once");
             self.awaiting += usize::from(restored.awaiting);
-            if pending {
-                self.pending.push_back(end);
-            }
         }
-        self.pending.make_contiguous().sort_unstable();
+        let due = self.slices.iter().filter(|(_, slice)| slice.is_due);
+        self.due = due.map(|(&end, _)| Due::Window(end)).collect();
     }
 
     /// Adds the old state of a window that awaits it. If the window has closed meanwhile this changes nothing.
@@ -148,26 +148,5 @@ impl WindowOperator {
         if slice.can_fold() {
             self.foldable.insert(end);
         }
-    }
-
-    /// Whether results are due whose state has not come: [`poll_results`](Self::poll_results) gives none until then.
-    pub fn awaits(&self) -> bool {
-        self.awaiting > 0 && self.pending.front().is_some_and(|end| self.slices[end].awaiting)
-    }
-
-    /// Whether rows must wait for old state. They never do if no lateness is allowed. If some is, they wait for all of
-    /// it: rows and watermarks of one batch may make a window fire and then update it, and an update is only right if
-    /// the whole state is there.
-    pub fn awaits_before_rows(&self) -> bool {
-        self.awaiting > 0 && self.rule.allowed_lateness_ms > 0
-    }
-
-    /// Whether results of late rows wait to be handed out, which must happen before a freeze.
-    pub fn has_ready(&self) -> bool {
-        !self.ready.is_empty()
-    }
-
-    fn is_pending(&self, end: i64) -> bool {
-        self.pending.binary_search(&end).is_ok()
     }
 }

@@ -57,7 +57,7 @@ fn rows_go_in_while_old_state_is_awaited_and_results_wait_for_it() {
 
     feed(&mut restored, &[row("a", 10, 6), row("b", 1, 12)]);
     restored.on_watermark(19);
-    assert!(restored.awaits() && restored.has_pending() && !restored.awaits_before_rows());
+    assert!(restored.awaits() && restored.has_pending());
     assert_eq!(poll(&mut restored), []);
     assert_eq!(feed(&mut restored, &[row("a", 1, 7), row("c", 1, 21)]), 1);
     let status = restored.statuses();
@@ -69,41 +69,77 @@ fn rows_go_in_while_old_state_is_awaited_and_results_wait_for_it() {
     assert!(!restored.awaits());
 }
 
-#[test]
-fn rows_that_may_update_a_fired_window_wait_for_its_state() {
-    let mut restored = operator(100);
-    restored.restore(15, vec![awaited(10, Emitted::All)]);
-    assert!(restored.awaits_before_rows() && !restored.awaits() && !restored.has_pending());
-
-    restored.add_restored(10, old_state());
-
-    assert!(!restored.awaits_before_rows());
-    assert_eq!(feed(&mut restored, &[row("a", 5, 3)]), 0);
-    assert!(restored.has_ready());
-    assert_eq!(poll(&mut restored), [("a".into(), 10, 3, 12)]);
+/// Ends and input rows of all windows.
+fn rows_of(operator: &WindowOperator) -> Vec<(i64, u64)> {
+    operator.statuses().iter().map(|status| (status.end, status.input_rows)).collect()
 }
 
 #[test]
-fn with_allowed_lateness_rows_wait_for_windows_that_may_fire_and_be_updated_in_one_batch() {
+fn rows_that_update_a_fired_window_wait_for_its_state_and_others_do_not() {
+    let mut restored = operator(100);
+    restored.restore(15, vec![awaited(10, Emitted::All)]);
+    assert!(!restored.has_pending() && !restored.awaits());
+
+    assert_eq!(feed(&mut restored, &[row("a", 5, 3), row("b", 1, 16), row("a", 1, 4)]), 0);
+    assert!(restored.awaits() && restored.has_updates() && !restored.awaits_before_rows());
+    assert_eq!((poll(&mut restored), rows_of(&restored)), (vec![], vec![(10, 2), (20, 1)]));
+    restored.add_restored(10, old_state());
+
+    assert!(!restored.awaits() && restored.has_updates());
+    assert_eq!(poll(&mut restored), [("a".into(), 10, 3, 12), ("a".into(), 10, 4, 13)]);
+    assert_eq!((restored.has_updates(), rows_of(&restored)), (false, vec![(10, 4), (20, 1)]));
+}
+
+#[test]
+fn updates_come_behind_the_results_of_a_window_that_fired_while_its_state_was_awaited() {
     let mut restored = operator(100);
     restored.restore(5, vec![awaited(10, Emitted::Nothing)]);
-    assert!(restored.awaits_before_rows());
 
-    restored.add_restored(10, old_state());
-    feed(&mut restored, &[row("a", 10, 6)]);
+    feed(&mut restored, &[row("a", 10, 6), row("b", 1, 12)]);
     restored.on_watermark(9);
     feed(&mut restored, &[row("a", 1, 7)]);
+    restored.on_watermark(19);
+    feed(&mut restored, &[row("b", 2, 13)]);
+    assert_eq!(poll(&mut restored), []);
+    restored.add_restored(10, old_state());
+    feed(&mut restored, &[row("a", 2, 8)]);
 
-    assert_eq!(poll(&mut restored), [("a".into(), 10, 3, 17), ("a".into(), 10, 4, 18)]);
+    let a = |count, sum| ("a".to_owned(), 10, count, sum);
+    let b = |count, sum| ("b".to_owned(), 20, count, sum);
+    assert_eq!(poll(&mut restored), [a(3, 17), a(4, 18), b(1, 1), b(2, 3), a(5, 20)]);
 }
 
 #[test]
-#[should_panic(expected = "rows came before the state that they may update")]
-fn rows_are_refused_while_they_must_wait() {
+fn a_window_stays_for_rows_that_are_held() {
+    let mut restored = operator(20);
+    restored.restore(15, vec![awaited(10, Emitted::All)]);
+    feed(&mut restored, &[row("a", 5, 3)]);
+    feed(&mut restored, &[row("a", 1, 4)]);
+    restored.on_watermark(40);
+    assert_eq!(feed(&mut restored, &[row("a", 1, 5)]), 1);
+    assert_eq!(restored.stats().open_windows, 1);
+
+    restored.add_restored(10, old_state());
+
+    assert_eq!(poll(&mut restored), [("a".into(), 10, 3, 12), ("a".into(), 10, 4, 13)]);
+    assert_eq!((restored.stats().open_windows, restored.has_pending()), (0, false));
+}
+
+#[test]
+fn all_rows_wait_when_too_many_are_held() {
     let mut restored = operator(100);
     restored.restore(15, vec![awaited(10, Emitted::All)]);
+    let rows: Vec<Row> = (0..10_000).map(|at| row(&format!("{at}"), 1, 3)).collect();
+    let held = (0..1_000).take_while(|_| {
+        feed(&mut restored, &rows);
+        !restored.awaits_before_rows()
+    });
+    assert!((10..100).contains(&held.count()), "some megabytes");
 
-    feed(&mut restored, &[row("a", 5, 30)]);
+    restored.add_restored(10, old_state());
+    while restored.poll_results(10_000).expect("no overflow").is_some() {}
+
+    assert!(!restored.awaits_before_rows() && !restored.has_updates());
 }
 
 #[test]
@@ -135,7 +171,7 @@ fn the_state_of_a_window_that_closed_meanwhile_is_passed_over() {
 
     restored.add_restored(10, old_state());
 
-    assert_eq!((restored.stats().open_windows, restored.awaits_before_rows()), (0, false));
+    assert_eq!((restored.stats().open_windows, restored.awaits()), (0, false));
 }
 
 #[test]

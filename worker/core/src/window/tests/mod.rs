@@ -192,7 +192,7 @@ impl Slot {
             }
             Step::PollAll => while self.poll() {},
             Step::Freeze => {
-                while self.operator.has_ready() {
+                while self.operator.has_updates() {
                     self.poll();
                 }
                 self.frozen.push(self.operator.freeze(&[]));

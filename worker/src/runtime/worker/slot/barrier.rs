@@ -28,6 +28,8 @@ pub(in crate::runtime::worker) struct Cut {
     compact: Arc<[i64]>,
     /// When it began.
     since: Duration,
+    /// The epoch, once the barrier has come through all channels: nothing more is taken before it is sealed.
+    aligned: Option<Epoch>,
 }
 
 impl Slot {
@@ -81,18 +83,36 @@ impl Slot {
             self.drain_partials()?;
             partitions = self.intake.states();
         }
-        self.cut = Some(Cut { partitions, compact, since });
+        self.cut = Some(Cut { partitions, compact, since, aligned: None });
         self.on_message(self.id, Message::Barrier { epoch: epoch.0 })
     }
 
     /// The barrier has come through all channels: this is the instant of the epoch.
-    pub(super) fn seal(&mut self, epoch: Epoch) -> Result<(), RunError> {
-        let Cut { partitions, compact, since } =
-            self.cut.take().expect("a slot's own channel is one of those that a barrier comes through");
-        while self.window.has_ready() {
-            let Some(results) = self.window.poll_results(RESULT_ROWS_MAX)? else { break };
+    pub(super) fn on_aligned(&mut self, epoch: Epoch) -> Result<(), RunError> {
+        let cut = self.cut.as_mut();
+        cut.expect("a slot's own channel is one of those that a barrier comes through").aligned = Some(epoch);
+        self.seal()?;
+        Ok(())
+    }
+
+    /// Whether a barrier has come through all channels and is not sealed.
+    pub(super) fn is_aligned(&self) -> bool {
+        self.cut.as_ref().is_some_and(|cut| cut.aligned.is_some())
+    }
+
+    /// Ends the epoch, if the barrier has come through all channels; whether it did. Rows that are held for old state are
+    /// in no snapshot, nor are their results in the outbox: the epoch ends once that state has come.
+    pub(super) fn seal(&mut self) -> Result<bool, RunError> {
+        if !self.is_aligned() {
+            return Ok(false);
+        }
+        while self.window.has_updates() {
+            let Some(results) = self.window.poll_results(RESULT_ROWS_MAX)? else { return Ok(false) };
             self.write_results(&results)?;
         }
+        let Some(Cut { partitions, compact, since, aligned: Some(epoch) }) = self.cut.take() else {
+            return Ok(false);
+        };
         self.write_late()?;
         self.bad_records.on_barrier();
         self.outlets.on_barrier(epoch);
@@ -103,7 +123,7 @@ impl Slot {
         let report = self.report(partitions, &statuses);
         // Without an uploader an error is on its way to the coordinator.
         let _gone = self.work.send(Work::Snapshot(Box::new(SlotSnapshot { epoch, report, frozen, aligned })));
-        Ok(())
+        Ok(true)
     }
 
     fn report(&self, partitions: BTreeMap<u32, PartitionState>, statuses: &[SliceStatus]) -> SlotReport {

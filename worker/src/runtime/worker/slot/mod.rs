@@ -219,6 +219,7 @@ impl Slot {
                 }
             }
             let mut worked = self.outputs.flush();
+            worked |= self.seal()?;
             worked |= self.receive()?;
             let fires = self.emit()?;
             state.part = self.part(fires, state.folding);
@@ -267,7 +268,7 @@ impl Slot {
         let mut worked = false;
         for from in 0..self.inputs.channels() {
             for _ in 0..MESSAGES_PER_TURN {
-                if self.window.is_blocked(from as u32) || self.window.awaits_before_rows() {
+                if self.window.is_blocked(from as u32) || self.awaits_old_state() {
                     break;
                 }
                 let Some(message) = self.inputs.take(from) else { break };
@@ -286,7 +287,7 @@ impl Slot {
             Message::Status { partition, status } => self.window.on_status(partition, status),
             Message::Barrier { epoch } => {
                 if self.window.on_barrier(from as u32, epoch) {
-                    self.seal(Epoch(epoch))?;
+                    self.on_aligned(Epoch(epoch))?;
                 }
             }
         }
@@ -355,8 +356,13 @@ impl Slot {
     fn is_blocked(&self) -> bool {
         self.outputs.is_blocked()
             || self.window.is_blocked(self.id as u32)
-            || self.window.awaits_before_rows()
+            || self.awaits_old_state()
             || self.budget.is_full()
+    }
+
+    /// Whether nothing more can be taken before old state comes.
+    fn awaits_old_state(&self) -> bool {
+        self.is_aligned() || self.window.awaits_before_rows()
     }
 
     fn park(&mut self, state: &mut State) {
