@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use crossbeam_utils::CachePadded;
+use serde::{Deserialize, Serialize};
 use streamjob_checkpoint::retry::Failures;
 use streamjob_checkpoint::store::StateStore;
 
@@ -88,7 +89,8 @@ pub struct PartitionMetrics {
 }
 
 /// Where a partition stands.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub enum PartitionStatus {
     /// Not read from yet; it holds time back.
     Waiting,

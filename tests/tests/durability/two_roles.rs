@@ -1,11 +1,12 @@
 //! Coordinator and worker in two processes: either may die, and nothing is lost or doubled.
 //!
-//! Owns: which of the two dies.
+//! Owns: which of the two dies; what the one knows of the other.
 //! Never: looks at the messages between them; the worker crate pins their bytes.
 
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use streamjob_tests::admin;
 use streamjob_tests::checker::Rules;
 use streamjob_tests::feed::Feed;
 use streamjob_tests::process::{Running, Signal};
@@ -70,4 +71,33 @@ fn a_killed_coordinator_is_started_again_and_a_killed_worker_is_followed_by_anot
     let found = trial.check()?;
     trial.assert_right(&found, "two roles");
     Ok(())
+}
+
+#[test]
+fn a_coordinator_shows_what_its_worker_counts() -> Result<()> {
+    let _alone = alone();
+    let feed = Feed { seed: seed("counts"), partitions: 3, rows: 20_000, ..Feed::default() };
+    let mut trial = Trial::new(Setup { feed, batch_rows: 500, ..Setup::default() })?;
+    let mut start = two_processes();
+    start.arguments.extend(["--admin", "127.0.0.1:0"].map(str::to_owned));
+
+    let mut running = trial.start(&start)?;
+    let address = admin::address(&running)?;
+    let mut shown = String::new();
+    trial.watch(&mut running, |_, _| {
+        shown = admin::get(&address, "/metrics").unwrap_or_default();
+        ["source_rows", "keys", "partition_rows"].iter().all(|name| sum(&shown, name) > 0.0)
+    })?;
+    let ended = trial.ended(&mut running)?;
+
+    assert!(sum(&shown, "source_rows") > 0.0, "{shown}\n{}", ended.said);
+    assert!(ended.code == Some(0) && ended.said.contains("rows in      60,000"), "{}", ended.said);
+    assert!(!ended.said.contains("results out  0"), "{}", ended.said);
+    Ok(())
+}
+
+/// Of all series of a metric.
+fn sum(metrics: &str, name: &str) -> f64 {
+    let lines = metrics.lines().filter(|line| line.starts_with(&format!("streamjob_{name}")));
+    lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
 }

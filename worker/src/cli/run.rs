@@ -120,8 +120,7 @@ fn run_plan(plan: Plan, args: &RunArgs, screen: Screen) -> Result<Exit, Failure>
     let control = Some(control::folder(&plan));
     let (batch_rows, unpublished_bytes_max) = (args.batch_rows, args.unpublished_bytes);
     let options = Options { batch_rows, unpublished_bytes_max, control, ..Options::default() };
-    let partitions = metrics.partitions().len();
-    let program = |generation| worker::command(args, generation, partitions);
+    let program = |generation| worker::command(args, generation, metrics.partitions().len());
     let job = Job { plan, inputs, state, begun, options, metrics: Arc::clone(&metrics), clock, stop };
     let ending = if args.worker_process { job.run_with_process(program) } else { job.run() };
     progress.stop();

@@ -64,6 +64,7 @@ pub(super) fn worker(args: &WorkerArgs) -> Exit {
             options: Options { batch_rows: args.batch_rows, ..Options::default() },
             store: state.store.clone(),
             metrics,
+            tells_counts: true,
             clock: Arc::clone(&clock),
             runtime: state.runtime().handle().clone(),
         };

@@ -148,6 +148,7 @@ impl Attempts {
             options: self.options.clone(),
             store: self.state.store.clone(),
             metrics: Arc::clone(&self.metrics),
+            tells_counts: false,
             clock: Arc::clone(&self.clock),
             runtime: runtime.clone(),
         };

@@ -7,6 +7,7 @@ mod attempts;
 pub mod control;
 pub mod coordinator;
 mod earlier;
+mod figures;
 mod job;
 pub mod location;
 pub mod messages;

@@ -10,6 +10,7 @@ use streamjob_checkpoint::ids::{Epoch, Generation, Lineage};
 use streamjob_checkpoint::protocol::Commit;
 
 use super::Ending;
+use crate::runtime::figures::Figures;
 use crate::runtime::messages::{Publication, PublishedFile, Times, ToCoordinator, ToWorker};
 
 /// What a coordinator begins with.
@@ -220,6 +221,8 @@ pub enum Note {
         /// When it is tried again.
         pause: Duration,
     },
+    /// What a worker in another process has counted.
+    Counted(Box<Figures>),
     /// A message of another attempt was ignored.
     Ignored {
         /// Who sent it.

@@ -152,6 +152,7 @@ impl Coordinator {
             | ToCoordinator::UploadFailed { .. }
             | ToCoordinator::OutboxFull
             | ToCoordinator::Published { .. }
+            | ToCoordinator::Counted(_)
             | ToCoordinator::Drained => known.slots.is_some(),
         };
         if !expected {
@@ -163,6 +164,7 @@ impl Coordinator {
             ToCoordinator::Registered { slots } => known.slots = Some(slots),
             ToCoordinator::Checked => known.checked = true,
             ToCoordinator::Drained => known.drained = true,
+            ToCoordinator::Counted(figures) => self.note(Note::Counted(figures)),
             ToCoordinator::OutboxFull => self.early = true,
             ToCoordinator::Acknowledged { epoch, report, times } => {
                 self.on_acknowledged(worker, epoch, Report { report, times, at: self.now });

@@ -9,17 +9,20 @@ use std::time::{Duration, Instant};
 
 use super::event::{Committed, Note};
 use crate::metrics::{CheckpointStep, JobMetrics, LastCheckpoint};
+use crate::runtime::figures::Figures;
 use crate::runtime::messages::Times;
 
 /// Keeps metrics and log up to date.
 pub(super) struct Status {
     metrics: Arc<JobMetrics>,
+    /// What the attempts before had counted.
+    before: Figures,
     unresolved: bool,
 }
 
 impl Status {
     pub(super) fn new(metrics: Arc<JobMetrics>) -> Self {
-        Self { metrics, unresolved: false }
+        Self { before: Figures::of(&metrics), metrics, unresolved: false }
     }
 
     pub(super) fn on(&mut self, note: Note) {
@@ -53,6 +56,7 @@ impl Status {
                     "nobody knows whether the log has a record; processing goes on, nothing is published before it is known"
                 );
             }
+            Note::Counted(figures) => figures.show(&self.before, &self.metrics),
             Note::Ignored { worker, generation } => {
                 tracing::warn!(worker, %generation, "ignored a message of another attempt");
             }

@@ -8,8 +8,10 @@ use serde::{Deserialize, Serialize};
 use streamjob_checkpoint::checkpoint::{Checkpoint, Object, OutboxObject, WorkerReport};
 use streamjob_checkpoint::ids::{Epoch, Generation, Lineage};
 
+use super::figures::Figures;
+
 /// The version of the encoding. Both ends of a link come from one build: another one is refused, not understood.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// From the coordinator to a worker.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -117,6 +119,8 @@ pub enum ToCoordinator {
         /// Its files.
         files: Vec<PublishedFile>,
     },
+    /// What a worker in a process of its own has counted, for people. Nothing follows from it.
+    Counted(Box<Figures>),
     /// The input of all slots has ended, and everything has fired.
     Drained,
     /// The worker cannot go on.

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
+use std::sync::atomic::Ordering::Relaxed;
 
 use streamjob_checkpoint::checkpoint::{
     Block, BlockKind, Counters, Emitted, OperatorState, OutboxPart, PartitionState, PartitionStatus, Share,
@@ -13,6 +14,7 @@ use streamjob_checkpoint::checkpoint::{
 use streamjob_checkpoint::ids::{Groups, Hash};
 
 use super::*;
+use crate::metrics::JobMetrics;
 
 const GENERATION: Generation = Generation { incarnation: 3, attempt: 1 };
 const OBJECT: &str =
@@ -86,7 +88,7 @@ fn assert_bytes<M>(message: M, body: &str)
 where
     M: Clone + Debug + PartialEq + Serialize + DeserializeOwned,
 {
-    let text = format!(r#"{{"version":1,"generation":{{"incarnation":3,"attempt":1}},"message":{body}}}"#);
+    let text = format!(r#"{{"version":2,"generation":{{"incarnation":3,"attempt":1}},"message":{body}}}"#);
     let envelope = Envelope::new(GENERATION, message);
 
     assert_eq!(String::from_utf8(envelope.encode()).expect("JSON is text"), text);
@@ -154,6 +156,13 @@ fn every_message_to_the_coordinator_has_its_bytes() {
         ToCoordinator::Published { lineage: Lineage(10), epoch: Epoch(7), files: vec![file] },
         r#"{"published":{"lineage":"0000000000000000000000000000000a","epoch":7,"files":[{"target":"late","name":"a-7-0.csv","rows":2,"bytes":30}]}}"#,
     );
+    let metrics = JobMetrics::new("job", 1, ["generator-0".to_owned()]);
+    metrics.slots[0].rows_in.store(5, Relaxed);
+    metrics.slots[0].keys.store(3, Relaxed);
+    assert_bytes(
+        ToCoordinator::Counted(Box::new(Figures::of(&metrics))),
+        r#"{"counted":{"slots":[[5,0,0,0,0,0,0,0,0,0,3,0,0]],"partitions":[{"status":"waiting","watermarkMs":-9223372036854775808,"bytesDone":0,"bytesTotal":18446744073709551615,"rows":0}],"unpublishedBytes":0}}"#,
+    );
     assert_bytes(ToCoordinator::Drained, r#""drained""#);
     let failed = |kind| ToCoordinator::Failed { kind, reason: "gone".to_owned() };
     assert_bytes(failed(FailureKind::Error), r#"{"failed":{"kind":"error","reason":"gone"}}"#);
@@ -162,11 +171,11 @@ fn every_message_to_the_coordinator_has_its_bytes() {
 
 #[test]
 fn a_message_of_another_version_is_refused_whatever_it_says() {
-    let error = Envelope::<ToWorker>::decode(br#"{"version":2,"anything":[]}"#).expect_err("another version");
+    let error = Envelope::<ToWorker>::decode(br#"{"version":1,"anything":[]}"#).expect_err("another version");
 
     assert_eq!(
         error.to_string(),
-        "a message has version 2, this build speaks 1; run coordinator and workers from one build"
+        "a message has version 1, this build speaks 2; run coordinator and workers from one build"
     );
 }
 
@@ -178,6 +187,6 @@ fn bytes_that_are_no_message_are_refused() {
         let error = Envelope::<ToWorker>::decode(&whole[..length]).expect_err("cut short");
         assert!(matches!(error, MessageError::Damaged(_)), "cut at {length}: {error}");
     }
-    let unknown = br#"{"version":1,"generation":{"incarnation":3,"attempt":1},"message":{"abandon":{"epoch":7,"more":1}}}"#;
+    let unknown = br#"{"version":2,"generation":{"incarnation":3,"attempt":1},"message":{"abandon":{"epoch":7,"more":1}}}"#;
     assert!(Envelope::<ToWorker>::decode(unknown).is_err(), "an unknown field");
 }

@@ -14,8 +14,9 @@ mod threads;
 pub(super) mod wiring;
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use crossbeam_channel::{Receiver, select};
+use crossbeam_channel::{Receiver, never, select, tick};
 use streamjob_checkpoint::ids::Epoch;
 use streamjob_checkpoint::retry::{Passing, with_causes};
 use streamjob_checkpoint::store::StateStore;
@@ -25,6 +26,7 @@ use tokio::runtime::Handle;
 use self::publish::{Publish, Published};
 use self::slot::{Command, SlotEvent};
 use self::threads::{Event, Threads};
+use super::figures::Figures;
 use super::messages::{FailureKind, PublishedFile, Times, ToCoordinator, ToWorker};
 use super::transport::{WorkerLink, WorkerSender};
 use super::{Inputs, Options, RunError};
@@ -32,6 +34,9 @@ use crate::durability::restore::Restored;
 use crate::durability::uploader::{Done, Work};
 use crate::metrics::JobMetrics;
 use crate::pipeline::clock::Clock;
+
+/// How often a coordinator in another process is told what was counted: as often as people look.
+const COUNTED_EVERY: Duration = Duration::from_millis(500);
 
 /// What a worker is made from.
 pub struct WorkerSetup {
@@ -45,6 +50,8 @@ pub struct WorkerSetup {
     pub store: StateStore,
     /// What it counts.
     pub metrics: Arc<JobMetrics>,
+    /// Whether the coordinator counts elsewhere, and is told.
+    pub tells_counts: bool,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// What the store's calls run on.
@@ -71,7 +78,8 @@ fn serve(setup: WorkerSetup, link: &WorkerLink, sender: &WorkerSender) -> Result
     let Some((start, inherited)) = wait_for_start(link) else { return Ok(()) };
     let (threads, events) = Threads::start(&setup, link.generation(), &start)?;
     let slots = threads.slots.len();
-    let mut worker = Worker { threads, sender, drained: vec![false; slots], committed: None };
+    let counted = setup.tells_counts.then(|| Arc::clone(&setup.metrics));
+    let mut worker = Worker { threads, sender, drained: vec![false; slots], committed: None, counted };
     if let Some(inherited) = inherited {
         worker.publish(inherited, false);
     }
@@ -108,17 +116,21 @@ struct Worker<'a> {
     sender: &'a WorkerSender,
     drained: Vec<bool>,
     committed: Option<Epoch>,
+    /// What the coordinator is told of.
+    counted: Option<Arc<JobMetrics>>,
 }
 
 impl Worker<'_> {
     fn serve(&mut self, link: &WorkerLink, events: &Receiver<Event>) -> Result<(), RunError> {
         let received = link.received();
+        let due = if self.counted.is_some() { tick(COUNTED_EVERY) } else { never() };
         loop {
             select! {
                 recv(received) -> message => match message {
                     Ok(message) => if !self.on_message(message) { return Ok(()) },
                     Err(_gone) => return Ok(()),
                 },
+                recv(due) -> _ => self.tell_counts(),
                 recv(events) -> event => self.on_event(event.expect("the worker holds a sender"))?,
             }
         }
@@ -154,6 +166,7 @@ impl Worker<'_> {
             Event::Slot(SlotEvent::Drained { slot }) => {
                 self.drained[slot] = true;
                 if self.drained.iter().all(|&drained| drained) {
+                    self.tell_counts();
                     say(self.sender, ToCoordinator::Drained);
                 }
             }
@@ -163,6 +176,7 @@ impl Worker<'_> {
                     encode_ms: times.encode.as_millis() as u64,
                     upload_ms: times.upload.as_millis() as u64,
                 };
+                self.tell_counts();
                 say(self.sender, ToCoordinator::Acknowledged { epoch, report, times });
             }
             Event::Uploaded(Done::UploadFailed { epoch, cause }) => {
@@ -174,6 +188,13 @@ impl Worker<'_> {
             Event::OutboxHalfFull => say(self.sender, ToCoordinator::OutboxFull),
         }
         Ok(())
+    }
+
+    /// The last word counts for the summary, so that of the last epoch has to be one.
+    fn tell_counts(&self) {
+        if let Some(metrics) = &self.counted {
+            say(self.sender, ToCoordinator::Counted(Box::new(Figures::of(metrics))));
+        }
     }
 
     fn on_published(&self, published: Published) -> Result<(), RunError> {

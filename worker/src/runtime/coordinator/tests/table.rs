@@ -66,6 +66,7 @@ fn inputs() -> Vec<(&'static str, Input)> {
         ("outbox full", said(0, ToCoordinator::OutboxFull)),
         ("published", published(0, 1)),
         ("published inherited", published(0, 7)),
+        ("counted", said(0, ToCoordinator::Counted(Box::default()))),
         ("drained", said(0, ToCoordinator::Drained)),
         ("failed", failed(FailureKind::Error)),
         ("output closed", failed(FailureKind::OutputClosed)),
