@@ -159,7 +159,7 @@ fn outcome(ended: Result<(&mut Trial, usize)>) -> Result<Outcome> {
 }
 
 /// The lines of a report that tell most.
-fn summary(report: &str) -> String {
+pub(super) fn summary(report: &str) -> String {
     let error = report.lines().skip(1).find(|line| line.contains("ERROR")).unwrap_or_default();
     let line = format!("{} {error}", report.lines().next().unwrap_or_default());
     line.chars().take(200).collect()

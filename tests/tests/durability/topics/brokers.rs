@@ -13,7 +13,7 @@ use streamjob_tests::trial::{Start, Trial};
 
 use super::super::alone;
 use super::super::buckets::epochs_more;
-use super::scenes::{SLOW, ends, setup};
+use super::scenes::{SLOW, ends, id_of_first_slot, setup};
 use super::{Rig, right};
 
 /// Reading takes some 12 s: three brokers take their time to begin with transactions.
@@ -53,8 +53,7 @@ fn transactions_whose_coordinator_is_killed_are_coordinated_by_another() -> Resu
     let mut trial = Trial::new(setup(&rig))?;
     let mut running = trial.start(&Start::with(2, SLOWER))?;
     epochs_more(&mut trial, &mut running, 4)?;
-    let lineage = trial.timeline.lineages().pop_last().unwrap_or_default();
-    let id = format!("streamjob.trial.{lineage}.0");
+    let id = id_of_first_slot(&trial);
     // Until something is published nobody coordinates anything.
     let coordinator = loop {
         epochs_more(&mut trial, &mut running, 1)?;

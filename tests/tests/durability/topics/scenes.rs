@@ -3,6 +3,7 @@
 //! Owns: how each is brought about, with a planted bug or without one.
 //! Never: judges: the trial that comes back is to be checked.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -220,7 +221,8 @@ pub(super) fn a_zombie_keeps_taking_over(rig: &Rig, bug: &str) -> Result<Trial> 
     let mut trial = Trial::new(setup(rig))?;
     let mut running = trial.start(&with(bug, 2, ""))?;
     epochs_more(&mut trial, &mut running, 3)?;
-    let lineage = trial.timeline.lineages().pop_last().unwrap_or_default();
+    let mut config = rig.cluster.client();
+    config.set("transactional.id", id_of_first_slot(&trial));
     let (over, taken) = (AtomicBool::new(false), AtomicU64::new(0));
     let mut number = 0;
     rig.broker().decide(move |request| {
@@ -230,8 +232,6 @@ pub(super) fn a_zombie_keeps_taking_over(rig: &Rig, bug: &str) -> Result<Trial> 
     let watched = std::thread::scope(|scope| {
         let zombie = scope.spawn(|| -> Result<()> {
             while !over.load(Ordering::SeqCst) {
-                let mut config = rig.cluster.client();
-                config.set("transactional.id", format!("streamjob.trial.{lineage}.0"));
                 let zombie: BaseProducer = config.create()?;
                 if zombie.init_transactions(WITHIN).is_ok() {
                     taken.fetch_add(1, Ordering::SeqCst);
@@ -272,6 +272,60 @@ pub(super) fn every_answer_to_a_create_is_lost(rig: &Rig, bug: &str) -> Result<T
     Ok(trial)
 }
 
+/// Every record of the log is created when its writer has given that up, has not found it, and creates it once more.
+pub(super) fn every_create_arrives_late(rig: &Rig, bug: &str) -> Result<Trial> {
+    let mut trial = Trial::new(setup(rig))?;
+    let mut asked = BTreeSet::new();
+    rig.store.decide(move |request| {
+        if !request.is_conditional_put() || !request.line().contains("/log/") {
+            return Fate::Pass;
+        }
+        match asked.insert(request.line().to_owned()) {
+            true => Fate::Late(Duration::from_millis(200)),
+            false => Fate::Delay(Duration::from_millis(400)),
+        }
+    });
+    let ended = trial.run(&with(bug, 2, ""));
+    let late = rig.store.faults();
+    rig.store.heal();
+    let ended = ended?;
+    ensure!(ended.code == Some(0), "{}:\n{}\n{}", ended.shown(), ended.said, trial.history());
+    ensure!(late > 8, "only {late} records were late");
+    Ok(trial)
+}
+
+/// Taken over when its transaction is committed and it has not heard of that.
+pub(super) fn taken_over_before_it_hears(rig: &Rig, bug: &str) -> Result<Trial> {
+    let mut trial = Trial::new(setup(rig))?;
+    let mut running = trial.start(&with(bug, 1, ""))?;
+    epochs_more(&mut trial, &mut running, 4)?;
+    let zombie: BaseProducer =
+        rig.cluster.client().set("transactional.id", id_of_first_slot(&trial)).create()?;
+    let (asked, taken) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
+    rig.broker().decide({
+        let (asked, taken) = (Arc::clone(&asked), Arc::clone(&taken));
+        move |request| match request.api_key() == Some(END) && !taken.load(Ordering::SeqCst) {
+            true if asked.fetch_add(1, Ordering::SeqCst) == 0 => Fate::CutAfter,
+            // It asks again, and hears that it was taken over.
+            true => Fate::Delay(Duration::from_secs(3)),
+            false => Fate::Pass,
+        }
+    });
+    let cut = trial.watch(&mut running, |_, _| asked.load(Ordering::SeqCst) > 0)?;
+    ensure!(cut, "it ended before it was taken over:\n{}", running.said());
+    std::thread::sleep(Duration::from_millis(200));
+    zombie.init_transactions(WITHIN)?;
+    taken.store(true, Ordering::SeqCst);
+    ends(&mut trial, running)?;
+    rig.broker().heal();
+    Ok(trial)
+}
+
+/// The transactional id of a trial's first slot.
+pub(super) fn id_of_first_slot(trial: &Trial) -> String {
+    format!("streamjob.trial.{}.0", trial.timeline.lineages().pop_last().unwrap_or_default())
+}
+
 /// What is asked of the broker when a transaction ends meets this.
 pub(super) fn ends_meet(rig: &Rig, bug: &str, fate: impl Fn() -> Fate + Send + 'static) -> Result<Trial> {
     let mut trial = Trial::new(setup(rig))?;
@@ -297,13 +351,13 @@ pub(super) fn an_end_arrives_in_the_next_transaction(rig: &Rig, bug: &str) -> Re
     rig.broker().decide({
         let late = Arc::clone(&late);
         move |request| match request.api_key() == Some(END) && late.fetch_add(1, Ordering::SeqCst) == 2 {
-            true => Fate::Late(Duration::from_millis(900)),
+            true => Fate::Late(Duration::from_secs(2)),
             false => Fate::Pass,
         }
     });
     let point = "publish.records.send.after";
-    let start = with(bug, 1, &format!("{point}=sleep:3000@4"));
-    killed_asleep(&mut trial, &start, point, Duration::from_millis(1_500))?;
+    let start = with(bug, 1, &format!("{point}=sleep:4000@4"));
+    killed_asleep(&mut trial, &start, point, Duration::from_millis(2_500))?;
     rig.broker().heal();
     finish(&mut trial, bug)?;
     Ok(trial)

@@ -48,8 +48,11 @@ fn an_end_that_arrives_in_the_next_transaction_does_not_end_that() -> Result<()>
 }
 
 #[test]
-fn the_answer_to_every_create_is_lost_and_topics_are_right() -> Result<()> {
-    play(&[("lost answers", scenes::every_answer_to_a_create_is_lost)])
+fn the_answer_to_every_create_is_lost_or_it_arrives_late_and_topics_are_right() -> Result<()> {
+    play(&[
+        ("lost answers", scenes::every_answer_to_a_create_is_lost),
+        ("late creates", scenes::every_create_arrives_late),
+    ])
 }
 
 #[test]
@@ -62,8 +65,11 @@ fn a_process_that_wakes_up_beside_its_successor_publishes_nothing_twice() -> Res
 }
 
 #[test]
-fn a_zombie_that_keeps_taking_over_doubles_nothing() -> Result<()> {
-    play(&[("zombie", scenes::a_zombie_keeps_taking_over)])
+fn a_zombie_that_takes_over_doubles_nothing() -> Result<()> {
+    play(&[
+        ("before it hears", scenes::taken_over_before_it_hears),
+        ("again and again", scenes::a_zombie_keeps_taking_over),
+    ])
 }
 
 #[test]
