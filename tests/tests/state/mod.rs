@@ -18,7 +18,8 @@ use streamjob_tests::job::{JobFolder, streamjob};
 
 const ROWS: u64 = 60_000;
 
-/// 60,000 rows in about three seconds, a window for each half second of event time, a checkpoint every 100 ms.
+/// 60,000 rows in about ten seconds: a machine that is slow still finds the job running when it is to be stopped. A window
+/// for each half second of event time, a checkpoint every 100 ms.
 fn manifest() -> String {
     format!(
         "\
@@ -34,7 +35,7 @@ spec:
         seed: 7
         partitions: 3
         rows: {ROWS}
-        rowsPerSecond: 20000
+        rowsPerSecond: 6000
         columns:
           - {{name: page, zipf: {{values: 50, prefix: p}}}}
           - {{name: ts, timestamp: {{start: 2026-01-01T00:00:00Z, rowsPerSecond: 20000, disorder: 100ms}}}}

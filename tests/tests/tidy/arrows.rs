@@ -15,7 +15,11 @@ const CRATES: &[(&str, &[&str])] = &[
     ("streamjob-core", &[]),
     ("streamjob-checkpoint", &["streamjob-core"]),
     ("streamjob-plan", &["streamjob-core", "streamjob-crds"]),
-    ("streamjob-worker", &["streamjob-core", "streamjob-checkpoint", "streamjob-plan", "streamjob-crds"]),
+    ("streamjob-fetch", &[]),
+    (
+        "streamjob-worker",
+        &["streamjob-core", "streamjob-checkpoint", "streamjob-plan", "streamjob-crds", "streamjob-fetch"],
+    ),
     (
         "streamjob-tests",
         &["streamjob-core", "streamjob-checkpoint", "streamjob-crds", "streamjob-plan", "streamjob-worker"],

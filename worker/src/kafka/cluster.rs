@@ -26,34 +26,21 @@ const RECENT: Duration = Duration::from_secs(12);
 const EVENTS_MAX: usize = 64;
 const PAUSES: Pauses = Pauses { min: Duration::from_millis(200), max: Duration::from_secs(10) };
 
-/// What every consumer is set up with, whatever the manifest says.
+/// What every consumer is set up with: they ask and tell, and read what the sink has noted. Records of a source are
+/// fetched elsewhere.
 const CONSUMER: &[(&str, &str)] = &[
     ("enable.auto.commit", "false"),
     ("enable.auto.offset.store", "false"),
     ("auto.offset.reset", "error"),
+    // The end of a partition is that of its committed records.
     ("isolation.level", "read_committed"),
     ("check.crcs", "true"),
     ("enable.partition.eof", "true"),
-    // A full queue is looked at again soon: the default of a second would halve the rate.
-    ("fetch.queue.backoff.ms", "5"),
 ];
 
-/// The settings of a consumer of so many partitions, which share what may wait in memory.
-pub fn consumer_config(
-    plan: &KafkaClusterPlan,
-    group: &str,
-    partitions: usize,
-) -> Result<KafkaConfig, ConfigError> {
-    const WAITING_KB: usize = 48 * 1024;
-    let mut config = KafkaConfig::new(plan, KafkaRole::Consumer)?;
-    let waiting = (WAITING_KB / partitions.max(1)).clamp(1024, 16 * 1024).to_string();
-    config.set_defaults(&[
-        ("queued.max.messages.kbytes", &waiting),
-        ("queued.min.messages", "20000"),
-        ("fetch.max.bytes", "16777216"),
-        ("max.partition.fetch.bytes", "1048576"),
-        ("fetch.wait.max.ms", "100"),
-    ]);
+/// The settings of a consumer.
+pub fn consumer_config(plan: &KafkaClusterPlan, group: &str) -> Result<KafkaConfig, ConfigError> {
+    let mut config = KafkaConfig::new(plan, KafkaRole::Client)?;
     config.set_all(CONSUMER);
     config.set("group.id", group);
     Ok(config)
@@ -68,7 +55,7 @@ pub struct Cluster {
 impl Cluster {
     /// Sets a client up. It connects when something is asked.
     pub fn new(plan: &KafkaClusterPlan, group: &str) -> Result<Self, ConfigError> {
-        let consumer = Arc::new(consumer_config(plan, group, 1)?.create(Watch::default())?);
+        let consumer = Arc::new(consumer_config(plan, group)?.create(Watch::default())?);
         Ok(Self { consumer, servers: plan.bootstrap_servers.clone() })
     }
 

@@ -59,6 +59,11 @@ impl KafkaConfig {
         Ok(config)
     }
 
+    /// The value of a property.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.properties.get(name).map(String::as_str)
+    }
+
     /// Sets a property.
     pub fn set(&mut self, name: &str, value: &str) {
         self.properties.insert(name.to_owned(), value.to_owned());

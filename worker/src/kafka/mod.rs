@@ -6,6 +6,7 @@
 pub mod cluster;
 pub mod config;
 mod error;
+pub mod fetch;
 pub mod native;
 mod watch;
 

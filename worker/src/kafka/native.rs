@@ -1,4 +1,4 @@
-//! What rdkafka has no safe call for: records in batches, and topics' ids.
+//! What rdkafka has no safe call for: topics' ids.
 //!
 //! Owns: the only unsafe code of this crate: calls of librdkafka with what each owns.
 //! Never: lets a pointer out.
@@ -7,7 +7,6 @@
 
 use std::ffi::{CStr, CString};
 use std::ptr;
-use std::slice;
 use std::sync::Arc;
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -20,135 +19,6 @@ const NO_ERROR: sys::rd_kafka_resp_err_t = sys::rd_kafka_resp_err_t::RD_KAFKA_RE
 
 /// A consumer whose errors are watched.
 pub type WatchedConsumer = BaseConsumer<Watch>;
-
-/// The records of one partition as they come, apart from those of the consumer's other partitions.
-pub struct PartitionQueue {
-    queue: *mut sys::rd_kafka_queue_t,
-    room: Vec<*mut sys::rd_kafka_message_t>,
-    /// The queue lives in it.
-    consumer: Arc<WatchedConsumer>,
-}
-
-// SAFETY: librdkafka's queues may be used by any thread; the vector is empty between calls.
-unsafe impl Send for PartitionQueue {}
-
-impl PartitionQueue {
-    /// The queue of a partition. To be made before the partition is assigned: what comes earlier goes elsewhere.
-    pub fn new(consumer: &Arc<WatchedConsumer>, topic: &str, partition: i32) -> Option<Self> {
-        let topic = CString::new(topic).ok()?;
-        // SAFETY: the client lives as long as the consumer, and the name is a C string. What is returned is ours to
-        // destroy; null says that there is no such queue.
-        let queue = unsafe {
-            sys::rd_kafka_queue_get_partition(consumer.client().native_ptr(), topic.as_ptr(), partition)
-        };
-        if queue.is_null() {
-            return None;
-        }
-        // SAFETY: the queue is ours; null as its destination ends forwarding, for good.
-        unsafe { sys::rd_kafka_queue_forward(queue, ptr::null_mut()) };
-        Some(Self { queue, room: Vec::new(), consumer: Arc::clone(consumer) })
-    }
-
-    /// Appends what is there, at most so many messages, and does not wait.
-    pub fn take(&mut self, messages: &mut Vec<Message>, most: usize) {
-        self.room.clear();
-        self.room.reserve(most);
-        // SAFETY: there is room for so many pointers, and the queue is ours.
-        let count = unsafe { sys::rd_kafka_consume_batch_queue(self.queue, 0, self.room.as_mut_ptr(), most) };
-        let count = usize::try_from(count).unwrap_or(0);
-        // SAFETY: so many pointers were written, each to a message that is now ours.
-        unsafe { self.room.set_len(count) };
-        messages.extend(self.room.drain(..).map(|message| Message { message }));
-    }
-
-    /// The consumer that fills it.
-    pub fn consumer(&self) -> &Arc<WatchedConsumer> {
-        &self.consumer
-    }
-}
-
-impl Drop for PartitionQueue {
-    fn drop(&mut self) {
-        // SAFETY: the queue is ours, and the consumer that it belongs to is still there.
-        unsafe { sys::rd_kafka_queue_destroy(self.queue) };
-    }
-}
-
-/// A record, or what a partition has to say in place of one.
-pub struct Message {
-    message: *mut sys::rd_kafka_message_t,
-}
-
-// SAFETY: a message belongs to whoever holds it; librdkafka counts what it shares with others atomically.
-unsafe impl Send for Message {}
-
-impl Message {
-    fn get(&self) -> &sys::rd_kafka_message_t {
-        // SAFETY: the message is ours until it is dropped.
-        unsafe { &*self.message }
-    }
-
-    /// `None`: it is a record.
-    pub fn error(&self) -> Option<RDKafkaErrorCode> {
-        let error = self.get().err;
-        (error != NO_ERROR).then(|| error.into())
-    }
-
-    /// What an error says.
-    pub fn error_text(&self) -> String {
-        // SAFETY: the message is ours; the text is one of it or of librdkafka, and is copied.
-        unsafe { text(sys::rd_kafka_message_errstr(self.message)) }
-    }
-
-    /// Its offset; of the end of a partition, where that is.
-    pub fn offset(&self) -> i64 {
-        self.get().offset
-    }
-
-    /// Its payload; `None`: it is null.
-    pub fn payload(&self) -> Option<&[u8]> {
-        let message = self.get();
-        // SAFETY: payload and length are the message's own, and it is ours.
-        unsafe { bytes(message.payload.cast(), message.len) }
-    }
-
-    /// Its key; `None`: it is null.
-    pub fn key(&self) -> Option<&[u8]> {
-        let message = self.get();
-        // SAFETY: as for the payload.
-        unsafe { bytes(message.key.cast(), message.key_len) }
-    }
-
-    /// Epoch milliseconds; `None`: it has none.
-    pub fn timestamp_ms(&self) -> Option<i64> {
-        // SAFETY: the message is ours; no kind of timestamp is asked for.
-        let timestamp = unsafe { sys::rd_kafka_message_timestamp(self.message, ptr::null_mut()) };
-        (timestamp != -1).then_some(timestamp)
-    }
-
-    /// The value of the last header of this name: `None` if there is none, or if it is null.
-    pub fn header(&self, name: &CStr) -> Option<&[u8]> {
-        let mut headers = ptr::null_mut();
-        let (mut value, mut length) = (ptr::null(), 0);
-        // SAFETY: the message is ours, and so are the places that are written to; headers and value belong to the
-        // message, and are not given out for longer than it is borrowed.
-        unsafe {
-            if sys::rd_kafka_message_headers(self.message, &mut headers) != NO_ERROR
-                || sys::rd_kafka_header_get_last(headers, name.as_ptr(), &mut value, &mut length) != NO_ERROR
-            {
-                return None;
-            }
-            bytes(value.cast(), length)
-        }
-    }
-}
-
-impl Drop for Message {
-    fn drop(&mut self) {
-        // SAFETY: the message is ours and nobody has a reference into it any more.
-        unsafe { sys::rd_kafka_message_destroy(self.message) };
-    }
-}
 
 /// A topic as a cluster describes it.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -261,13 +131,6 @@ unsafe fn described(topic: *const sys::rd_kafka_TopicDescription_t) -> Described
         let partitions = u32::try_from(count).unwrap_or(u32::MAX);
         Described { name, topic: Ok(Topic { id, partitions, led }) }
     }
-}
-
-/// # Safety
-/// `start` is null or the beginning of `length` bytes that live as long as the result is used.
-unsafe fn bytes<'a>(start: *const u8, length: usize) -> Option<&'a [u8]> {
-    // SAFETY: as the caller says.
-    (!start.is_null()).then(|| unsafe { slice::from_raw_parts(start, length) })
 }
 
 /// # Safety

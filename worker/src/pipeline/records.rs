@@ -178,7 +178,9 @@ pub struct Span {
 impl Passing for SourceError {
     fn may_pass(&self) -> bool {
         match self {
-            Self::Open { source, .. } | Self::Read { source, .. } => io_may_pass(source.kind()),
+            Self::Open { source, .. } | Self::Read { source, .. } | Self::Thread { source } => {
+                io_may_pass(source.kind())
+            }
             Self::Topic(error) => error.may_pass(),
             Self::Kafka(_)
             | Self::NoMatch { .. }
@@ -294,6 +296,12 @@ pub enum SourceError {
     /// A client of Kafka that cannot be set up.
     #[error(transparent)]
     Kafka(#[from] ConfigError),
+    /// The system gives no thread to fetch with.
+    #[error("no thread can be had to read topics with; check the limit of processes (`ulimit -u`)")]
+    Thread {
+        /// Why.
+        source: std::io::Error,
+    },
     /// A header that does not fit the columns.
     #[error("{path}: {cause}")]
     Header {

@@ -22,7 +22,7 @@ use tracing::warn;
 
 use self::files::FilesReader;
 use self::generator::Generator;
-use self::kafka::{Consumers, KafkaReader};
+use self::kafka::{KafkaReader, Topics};
 use crate::pipeline::clock::Clock;
 use crate::pipeline::records::MakeDecoder;
 pub use crate::pipeline::records::{
@@ -39,7 +39,7 @@ pub struct Partition {
 #[derive(Clone)]
 enum Kind {
     Files { decoder: MakeDecoder },
-    Kafka { schema: SchemaRef, consumers: Arc<Consumers> },
+    Kafka { schema: SchemaRef, topics: Arc<Topics> },
     Generator { generator: Generator, partition: u32 },
 }
 
@@ -128,15 +128,15 @@ fn partitions(
             Some(Generator::new(plan, &source.schema, clock, started_ms))
         }
     };
-    let consumers = match &source.kind {
-        SourceKind::Kafka(plan) => Some(Arc::new(Consumers::new(Arc::new(plan.as_ref().clone()), &states))),
+    let topics = match &source.kind {
+        SourceKind::Kafka(plan) => Some(Arc::new(Topics::new(plan, &states)?)),
         SourceKind::Files(_) | SourceKind::Generator(_) => None,
     };
     let partition = |(id, state)| {
-        let kind = match (&generator, &consumers) {
+        let kind = match (&generator, &topics) {
             (Some(generator), _) => Kind::Generator { generator: generator.clone(), partition: id },
-            (None, Some(consumers)) => {
-                Kind::Kafka { schema: Arc::clone(&source.schema), consumers: Arc::clone(consumers) }
+            (None, Some(topics)) => {
+                Kind::Kafka { schema: Arc::clone(&source.schema), topics: Arc::clone(topics) }
             }
             (None, None) => Kind::Files { decoder: Arc::clone(&decoder) },
         };
@@ -229,9 +229,9 @@ impl Partition {
                 assert_eq!(started_ms, generator.started_ms(), "all partitions of a generator start at once");
                 Ok(Box::new(generator.open(*partition, row)))
             }
-            (Kind::Kafka { schema, consumers }, SourcePosition::Topic { offset }) => {
+            (Kind::Kafka { schema, topics }, SourcePosition::Topic { offset }) => {
                 let (topic, _) = kafka::of(&self.state)?;
-                Ok(Box::new(KafkaReader::open(topic, offset, schema, consumers)?))
+                Ok(Box::new(KafkaReader::open(topic, offset, schema, topics)))
             }
             (Kind::Files { .. }, SourcePosition::Row { .. } | SourcePosition::Topic { .. })
             | (Kind::Kafka { .. }, SourcePosition::File { .. } | SourcePosition::Row { .. })

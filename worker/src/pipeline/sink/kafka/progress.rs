@@ -111,7 +111,7 @@ impl ProgressTopic {
         create(&admin).await?;
         check_settings(&admin).await?;
         let consumer = |isolation: &str| -> Result<BaseConsumer<Quiet>, SinkError> {
-            let mut config = consumer_config(cluster, "streamjob-progress", 1)?;
+            let mut config = consumer_config(cluster, "streamjob-progress")?;
             config.set("isolation.level", isolation);
             Ok(config.create(Quiet::default())?)
         };

@@ -3,9 +3,9 @@
 //! Owns: where each partition begins and ends, and that what is read on is what it was.
 //! Never: joins a group: which slot reads what is the job's.
 
-mod consumers;
 mod reader;
 mod rows;
+mod topics;
 
 use std::collections::BTreeMap;
 
@@ -13,8 +13,8 @@ use streamjob_checkpoint::checkpoint::{PartitionState, PartitionStatus, SourcePo
 use streamjob_plan::{KafkaSourcePlan, KafkaStart, KafkaUntil};
 use tracing::{info, warn};
 
-pub(super) use self::consumers::Consumers;
 pub(super) use self::reader::KafkaReader;
+pub(super) use self::topics::Topics;
 use crate::kafka::native::Topic;
 use crate::kafka::{Cluster, TopicError};
 use crate::pipeline::records::SourceError;

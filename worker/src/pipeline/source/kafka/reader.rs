@@ -1,61 +1,58 @@
 //! Reads one partition of a topic.
 //!
-//! Owns: the position, what is kept of the last batch, and what it means when there is nothing.
+//! Owns: the position, what is kept of the last batch of rows, and what it means when nothing comes.
 //! Never: goes past a record that it has not handed on.
 
-use std::ops::Range;
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arrow::datatypes::SchemaRef;
-use rdkafka::consumer::{CommitMode, Consumer};
-use rdkafka::error::RDKafkaErrorCode;
-use rdkafka::{Offset, TopicPartitionList};
 use streamjob_checkpoint::checkpoint::{SourcePosition, TopicPartition};
+use streamjob_fetch::{Batch, Chunk, Damaged, Partition, Place, Record, ResponseError, Standing, Trouble};
 use tracing::{debug, warn};
 
-use super::consumers::{Consumers, Shared};
 use super::rows::Rows;
+use super::topics::Topics;
 use super::{check_bounds, check_identity};
-use crate::kafka::native::{Message, PartitionQueue};
-use crate::kafka::{Cluster, TopicError, may_pass};
+use crate::kafka::{Cluster, TopicError};
 use crate::pipeline::records::{
     BadRecord, DecodedRows, PartitionReader, Position, Progress, RECORD_BYTES_MAX, Read, SourceError,
 };
 
 /// About how much of payloads and keys is handed on at once.
 const BATCH_BYTES: usize = 256 * 1024;
-/// The most that is taken from the queue at once.
-const TAKE_MAX: usize = 4_096;
 /// How long to stay away when there is nothing: from the first to the last of several times.
 const WAIT: Duration = Duration::from_millis(1);
 const WAIT_MAX: Duration = Duration::from_millis(16);
-/// How often a partition that could not be read is begun anew where it stands, while nothing comes.
-const AGAIN: Duration = Duration::from_secs(5);
+/// The same trouble is not told again before this.
+const TOLD_AGAIN: Duration = Duration::from_secs(30);
 
 /// A partition of a topic.
 pub(in crate::pipeline::source) struct KafkaReader {
     known: TopicPartition,
     name: Arc<str>,
     rows: Rows,
-    /// What was taken from the queue.
-    taken: Vec<Message>,
-    /// Of that, the records of the last batch, and which of them are good; `None`: all.
-    last: Range<usize>,
-    good: Option<Vec<u32>>,
+    partition: Partition,
+    /// What has come and is not looked into yet.
+    chunks: VecDeque<Chunk>,
+    /// The record batches that the last rows lie in. The last of them is being read.
+    batches: Vec<Batch>,
+    /// Where its next record begins, and how many it still has.
+    at: usize,
+    left: usize,
+    /// The records of the last rows.
+    places: Vec<(u32, Place)>,
+    /// What comes behind the last rows.
+    damaged: Option<Damaged>,
     /// The offset to be read next.
     next: u64,
-    at_end: bool,
-    /// Since when it is not known whether it can be read: it cannot be taken for silent.
-    doubted: Option<Instant>,
     /// An epoch has been committed since the last read.
     committed: bool,
     wait: Duration,
+    told: Option<(Trouble, Instant)>,
     read: Progress,
-    // Dropped after the messages, and before the consumer.
-    queue: PartitionQueue,
-    shared: Arc<Shared>,
-    consumers: Arc<Consumers>,
+    topics: Arc<Topics>,
 }
 
 impl KafkaReader {
@@ -64,137 +61,191 @@ impl KafkaReader {
         known: &TopicPartition,
         offset: u64,
         schema: &SchemaRef,
-        consumers: &Arc<Consumers>,
-    ) -> Result<Self, SourceError> {
-        let shared = consumers.of_this_thread()?;
-        let number = i32::try_from(known.partition).unwrap_or(i32::MAX);
-        let fails = |cause: String| TopicError::Failed {
-            topic: known.name.clone(),
-            partition: known.partition,
-            offset,
-            cause,
-        };
-        let queue = PartitionQueue::new(&shared.consumer, &known.name, number)
-            .ok_or_else(|| fails("librdkafka has no queue for it".to_owned()))?;
-        if known.end.is_none_or(|end| offset < end) {
-            let mut assigned = TopicPartitionList::new();
-            let at = Offset::Offset(i64::try_from(offset).unwrap_or(i64::MAX));
-            let added = assigned.add_partition_offset(&known.name, number, at);
-            let assigned = added.and_then(|()| shared.consumer.incremental_assign(&assigned));
-            assigned.map_err(|error| fails(error.to_string()))?;
-        }
-        Ok(Self {
+        topics: &Arc<Topics>,
+    ) -> Self {
+        Self {
             known: known.clone(),
             name: format!("{}/{}", known.name, known.partition).into(),
-            rows: Rows::new(consumers.plan(), schema, &known.name, known.partition),
-            taken: Vec::new(),
-            last: 0..0,
-            good: None,
+            rows: Rows::new(topics.plan(), schema, &known.name, known.partition),
+            partition: topics.fetch(known, offset),
+            chunks: VecDeque::new(),
+            batches: Vec::new(),
+            at: 0,
+            left: 0,
+            places: Vec::new(),
+            damaged: None,
             next: offset,
-            at_end: false,
-            doubted: None,
             committed: false,
             wait: WAIT,
+            told: None,
             read: Progress::default(),
-            queue,
-            shared,
-            consumers: Arc::clone(consumers),
-        })
+            topics: Arc::clone(topics),
+        }
     }
 
     fn is_finished(&self) -> bool {
         self.known.end.is_some_and(|end| self.next >= end)
     }
 
-    /// Decodes the next records of what was taken.
-    fn decode(&mut self, rows_max: usize) -> DecodedRows {
+    /// Decodes the next records of what has come. Nothing: there is none in it.
+    fn decode(&mut self, rows_max: usize) -> Result<Option<DecodedRows>, Damaged> {
         let first_row = self.next;
-        let from = self.last.end;
-        let (mut bytes, mut offsets, mut bad, mut good) = (0, Vec::new(), Vec::new(), Vec::new());
-        let mut at = from;
-        while let Some(message) = self.taken.get(at)
-            && message.error().is_none()
-            && at - from < rows_max
-            && bytes < BATCH_BYTES
-        {
-            let offset = message.offset().max(0).unsigned_abs();
-            if self.known.end.is_some_and(|end| offset >= end) {
-                self.next = offset;
-                break;
-            }
-            let payload = message.payload().unwrap_or_default();
-            bytes += payload.len() + message.key().map_or(0, <[u8]>::len);
-            let added = match payload.len() {
-                length if length > RECORD_BYTES_MAX => Err("the record is longer than 16 MiB".to_owned()),
-                _ => self.rows.add(message),
-            };
-            match added {
-                Ok(()) => {
-                    offsets.push(offset);
-                    good.push(u32::try_from(at - from).expect("a batch is short"));
+        let (mut taken, mut bytes) = (0, 0);
+        let (mut offsets, mut bad) = (Vec::new(), Vec::new());
+        self.places.clear();
+        // The rows before are done with.
+        self.batches.drain(..self.batches.len().saturating_sub(1));
+        while taken < rows_max && bytes < BATCH_BYTES && !self.is_finished() {
+            match self.next_record() {
+                Ok(Some(place)) => {
+                    let batch = self.batches.last().expect("a record lies in a batch");
+                    let record = batch.record(place);
+                    // What a batch has of records before the position is known.
+                    if record.offset() < self.next {
+                        continue;
+                    }
+                    if self.known.end.is_some_and(|end| record.offset() >= end) {
+                        self.next = record.offset();
+                        break;
+                    }
+                    taken += 1;
+                    bytes += record.value().map_or(0, <[u8]>::len) + record.key().map_or(0, <[u8]>::len);
+                    self.next = record.offset() + 1;
+                    match add(&mut self.rows, record) {
+                        Ok(()) => {
+                            offsets.push(record.offset());
+                            self.places.push((self.batches.len() as u32 - 1, place));
+                        }
+                        Err(cause) => bad.push(BadRecord {
+                            record: record.offset(),
+                            cause,
+                            raw: record.value().unwrap_or_default().to_vec(),
+                            file: Arc::clone(&self.name),
+                            line: 0,
+                        }),
+                    }
                 }
-                Err(cause) => {
-                    let (raw, file) = (payload.to_vec(), Arc::clone(&self.name));
-                    bad.push(BadRecord { record: offset, cause, raw, file, line: 0 });
+                Ok(None) => break,
+                Err(damaged) if taken == 0 => return Err(damaged),
+                Err(damaged) => {
+                    self.damaged = Some(damaged);
+                    break;
                 }
             }
-            self.next = offset + 1;
-            at += 1;
         }
-        self.last = from..at;
-        self.read.rows += (at - from) as u64;
+        self.read.rows += taken as u64;
         self.read.bytes += bytes as u64;
+        if taken == 0 {
+            return Ok(None);
+        }
         // Compaction and markers of transactions leave gaps.
+        let span = offsets.first().zip(offsets.last());
         let dense = bad.is_empty()
-            && offsets
-                .first()
-                .zip(offsets.last())
+            && span
                 .is_some_and(|(first, last)| *first == first_row && last - first + 1 == offsets.len() as u64);
-        self.good = (!bad.is_empty()).then_some(good);
-        DecodedRows {
+        Ok(Some(DecodedRows {
             rows: self.rows.finish(),
             first_row,
             numbers: (!dense).then_some(offsets),
             bad,
             bytes: bytes as u64,
+        }))
+    }
+
+    /// The next record, whose batch is the last. Where there is none, the position is behind what has come.
+    fn next_record(&mut self) -> Result<Option<Place>, Damaged> {
+        if let Some(damaged) = self.damaged.take() {
+            return Err(damaged);
+        }
+        loop {
+            if let (Some(batch), true) = (self.batches.last(), self.left > 0) {
+                self.left -= 1;
+                return batch.place(&mut self.at).map(Some);
+            }
+            // The last records of a batch, or all, may have been compacted away.
+            self.pass(self.batches.last().map_or(0, Batch::next));
+            let Some(chunk) = self.chunks.front_mut() else { return Ok(None) };
+            let behind = chunk.next();
+            match chunk.batch()? {
+                Some(batch) => {
+                    (self.at, self.left) = (0, batch.len());
+                    self.batches.push(batch);
+                }
+                None => {
+                    self.chunks.pop_front();
+                    self.pass(behind);
+                }
+            }
         }
     }
 
-    /// What comes in place of a record.
-    fn on_error(&mut self, code: RDKafkaErrorCode, text: &str, offset: i64) -> Result<(), SourceError> {
-        let (topic, partition, offset_now) = (self.known.name.clone(), self.known.partition, self.next);
-        if code == RDKafkaErrorCode::PartitionEOF {
-            (self.at_end, self.doubted) = (true, None);
-            // What lies between is aborted or a marker.
-            self.next = self.next.max(offset.max(0).unsigned_abs());
-            return Ok(());
+    fn pass(&mut self, offset: u64) {
+        self.next = self.next.max(offset);
+    }
+
+    /// What it means that nothing has come.
+    fn nothing(&mut self, standing: Standing) -> Result<Read, SourceError> {
+        let at_end = standing == Standing::AtEnd;
+        if let Standing::Troubled(trouble) = standing {
+            self.on_trouble(&trouble)?;
+            let again = |(told, at): &(Trouble, Instant)| *told != trouble || at.elapsed() >= TOLD_AGAIN;
+            if self.told.as_ref().is_none_or(again) {
+                self.tell(&trouble);
+                self.told = Some((trouble, Instant::now()));
+            }
+        } else {
+            self.told = None;
         }
-        if code == RDKafkaErrorCode::AutoOffsetReset || code == RDKafkaErrorCode::OffsetOutOfRange {
-            return Err(self.why_out_of_range(text)?.into());
+        let pause = self.wait;
+        self.wait = (self.wait * 2).min(WAIT_MAX);
+        Ok(if at_end { Read::Wait(pause) } else { Read::Stalled(pause) })
+    }
+
+    /// Ends the job if time does not mend it.
+    fn on_trouble(&self, trouble: &Trouble) -> Result<(), SourceError> {
+        use ResponseError as Error;
+        let (topic, partition, offset) = (self.known.name.clone(), self.known.partition, self.next);
+        let error = match trouble {
+            Trouble::Truncated(end) => {
+                return Err(TopicError::BeyondEnd { topic, partition, offset, end: *end }.into());
+            }
+            Trouble::Away(_) => return Ok(()),
+            Trouble::Told(error) => *error,
+        };
+        let cause = error.to_string();
+        let for_ever = [
+            Error::InvalidTopicException,
+            Error::UnsupportedVersion,
+            Error::UnsupportedForMessageFormat,
+            Error::UnsupportedCompressionType,
+        ];
+        if error == Error::OffsetOutOfRange {
+            Err(self.why_out_of_range(&cause)?.into())
+        } else if error == Error::CorruptMessage {
+            Err(TopicError::Damaged { topic, partition, offset, cause }.into())
+        } else if for_ever.contains(&error) {
+            Err(TopicError::Failed { topic, partition, offset, cause }.into())
+        } else {
+            Ok(())
         }
-        if code == RDKafkaErrorCode::BadMessage || code == RDKafkaErrorCode::InvalidMessage {
-            let cause = text.to_owned();
-            return Err(TopicError::Damaged { topic, partition, offset: offset_now, cause }.into());
+    }
+
+    /// That it is waited for. Of brokers that are away the fetcher tells, and of topics that are gone the next look.
+    fn tell(&self, trouble: &Trouble) {
+        use ResponseError as Error;
+        let Trouble::Told(error) = trouble else { return };
+        let (topic, partition, offset) = (&self.known.name, self.known.partition, self.next);
+        let moves = error.is_retriable() && *error != Error::TopicAuthorizationFailed;
+        if moves {
+            debug!(topic, partition, offset, cause = %error, "cannot read; tried again");
+        } else {
+            warn!(topic, partition, offset, cause = %error, "cannot read; tried again");
         }
-        if code == RDKafkaErrorCode::UnknownTopicOrPartition || code == RDKafkaErrorCode::UnknownPartition {
-            // The next look at the topics says whether it is gone.
-            debug!(topic, partition, text, "the topic is not known there");
-            self.doubt();
-            return Ok(());
-        }
-        let rights = code == RDKafkaErrorCode::TopicAuthorizationFailed;
-        if rights || may_pass(code) {
-            warn!(topic, partition, offset = offset_now, cause = text, "cannot read; tried again");
-            self.doubt();
-            return Ok(());
-        }
-        let cause = text.to_owned();
-        Err(TopicError::Failed { topic, partition, offset: offset_now, cause }.into())
     }
 
     /// The position is not there any more: asks why.
     fn why_out_of_range(&self, text: &str) -> Result<TopicError, SourceError> {
-        let plan = self.consumers.plan();
+        let plan = self.topics.plan();
         let cluster = Cluster::new(&plan.cluster, &plan.group)?;
         let found = cluster.topics(std::slice::from_ref(&self.known.name))?;
         let found = found.into_iter().find_map(|(_, topic)| topic);
@@ -213,42 +264,29 @@ impl KafkaReader {
         })
     }
 
+    fn damaged(&self, damaged: &Damaged) -> TopicError {
+        let (topic, partition, offset) = (self.known.name.clone(), self.known.partition, self.next);
+        TopicError::Damaged { topic, partition, offset, cause: damaged.to_string() }
+    }
+
     /// New partitions are read by another attempt.
     fn end_if_grown(&self) -> Result<(), TopicError> {
-        self.consumers.grown(&self.shared).map_or(Ok(()), Err)
+        self.topics.grown().map_or(Ok(()), Err)
     }
 
-    fn doubt(&mut self) {
-        self.at_end = false;
-        self.doubted.get_or_insert_with(Instant::now);
+    /// The record of one of the last rows.
+    fn record(&self, row: u32) -> Record<'_> {
+        let (batch, place) = self.places[row as usize];
+        self.batches[batch as usize].record(place)
     }
+}
 
-    /// librdkafka tells of a trouble and of an end once. Begun anew where it stands, it tells again what is so now.
-    fn ask_again(&mut self) {
-        if self.doubted.is_some_and(|since| since.elapsed() >= AGAIN) {
-            self.doubted = Some(Instant::now());
-            let number = i32::try_from(self.known.partition).unwrap_or(i32::MAX);
-            let at = Offset::Offset(i64::try_from(self.next).unwrap_or(i64::MAX));
-            // Without a time limit it does not wait for an answer.
-            let asked = self.shared.consumer.seek(&self.known.name, number, at, Duration::ZERO);
-            if let Err(error) = asked {
-                debug!(partition = %self.name, %error, "cannot begin it anew yet");
-            }
-        }
+/// The error says why the record is bad.
+fn add(rows: &mut Rows, record: Record<'_>) -> Result<(), String> {
+    if record.value().is_some_and(|value| value.len() > RECORD_BYTES_MAX) {
+        return Err("the record is longer than 16 MiB".to_owned());
     }
-
-    fn nothing(&mut self) -> Read {
-        self.ask_again();
-        let pause = self.wait;
-        self.wait = (self.wait * 2).min(WAIT_MAX);
-        if self.at_end && self.shared.is_fresh() { Read::Wait(pause) } else { Read::Stalled(pause) }
-    }
-
-    /// The message of a row of the last batch.
-    fn message(&self, row: u32) -> &Message {
-        let index = self.good.as_ref().map_or(row, |good| good[row as usize]);
-        &self.taken[self.last.start + index as usize]
-    }
+    rows.add(record)
 }
 
 impl PartitionReader for KafkaReader {
@@ -263,43 +301,29 @@ impl PartitionReader for KafkaReader {
             self.end_if_grown()?;
         }
         loop {
+            let decoded = self.decode(rows_max).map_err(|damaged| self.damaged(&damaged))?;
+            if let Some(decoded) = decoded {
+                self.wait = WAIT;
+                return Ok(Read::Rows(decoded));
+            }
             if self.is_finished() {
                 return Ok(Read::End);
             }
-            if self.last.end == self.taken.len() {
-                self.shared.look(&self.known)?;
-                self.taken.clear();
-                self.last = 0..0;
-                self.queue.take(&mut self.taken, TAKE_MAX.min(rows_max));
-                if self.taken.is_empty() {
-                    self.end_if_grown()?;
-                    return Ok(self.nothing());
-                }
+            self.topics.look(&self.known)?;
+            let standing = self.partition.take(&mut self.chunks);
+            if self.chunks.is_empty() {
+                self.end_if_grown()?;
+                return self.nothing(standing);
             }
-            let message = &self.taken[self.last.end];
-            if let Some(code) = message.error() {
-                let (text, offset) = (message.error_text(), message.offset());
-                self.last = self.last.end + 1..self.last.end + 1;
-                self.on_error(code, &text, offset)?;
-                continue;
-            }
-            let decoded = self.decode(rows_max);
-            if self.last.is_empty() {
-                // A record behind the end: there is nothing more before it.
-                continue;
-            }
-            (self.at_end, self.doubted, self.wait) = (false, None, WAIT);
-            return Ok(Read::Rows(decoded));
         }
     }
 
     fn raw(&self, row: u32) -> &[u8] {
-        self.message(row).payload().unwrap_or_default()
+        self.record(row).value().unwrap_or_default()
     }
 
     fn position(&self, row: u32) -> Position {
-        let record = self.message(row).offset().max(0).unsigned_abs();
-        Position { file: Arc::clone(&self.name), line: 0, record, byte: 0 }
+        Position { file: Arc::clone(&self.name), line: 0, record: self.record(row).offset(), byte: 0 }
     }
 
     fn next_position(&self) -> SourcePosition {
@@ -314,14 +338,8 @@ impl PartitionReader for KafkaReader {
 
     fn on_committed(&mut self, position: &SourcePosition) {
         self.committed = true;
-        let SourcePosition::Topic { offset } = position else { return };
-        let number = i32::try_from(self.known.partition).unwrap_or(i32::MAX);
-        let mut committed = TopicPartitionList::new();
-        let at = Offset::Offset(i64::try_from(*offset).unwrap_or(i64::MAX));
-        let added = committed.add_partition_offset(&self.known.name, number, at);
-        let told = added.and_then(|()| self.shared.consumer.commit(&committed, CommitMode::Async));
-        if let Err(error) = told {
-            debug!(partition = %self.name, %error, "the group's offset is not told");
+        if let SourcePosition::Topic { offset } = position {
+            self.topics.tell_group(&self.known, *offset);
         }
     }
 }

@@ -3,7 +3,6 @@
 //! Owns: key, headers, timestamp, topic, partition and offset as columns.
 //! Never: decodes a payload; a decoder does.
 
-use std::ffi::CString;
 use std::sync::Arc;
 
 use arrow::array::{
@@ -12,9 +11,9 @@ use arrow::array::{
 };
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimestampMillisecondType};
 use streamjob_crds::ColumnFrom;
+use streamjob_fetch::Record;
 use streamjob_plan::KafkaSourcePlan;
 
-use crate::kafka::native::Message;
 use crate::pipeline::decode;
 use crate::pipeline::records::RecordDecoder;
 
@@ -32,7 +31,7 @@ enum From {
     /// The next column of the payload.
     Payload,
     Key(StringBuilder),
-    Header(CString, StringBuilder),
+    Header(String, StringBuilder),
     Timestamp(Int64Builder),
     Offset(Int64Builder),
     Topic,
@@ -46,10 +45,7 @@ impl Rows {
             let metadata = plan.metadata.iter().find(|column| column.name == *field.name());
             metadata.map_or(From::Payload, |column| match column.from {
                 ColumnFrom::Key => From::Key(StringBuilder::new()),
-                ColumnFrom::Header => {
-                    let name = CString::new(column.header.as_str()).expect("a manifest has no NUL");
-                    From::Header(name, StringBuilder::new())
-                }
+                ColumnFrom::Header => From::Header(column.header.clone(), StringBuilder::new()),
                 ColumnFrom::Timestamp => From::Timestamp(Int64Builder::new()),
                 ColumnFrom::Offset => From::Offset(Int64Builder::new()),
                 ColumnFrom::Topic => From::Topic,
@@ -66,21 +62,21 @@ impl Rows {
     }
 
     /// Adds a record. The error says why it is bad; then there is no row.
-    pub(super) fn add(&mut self, message: &Message) -> Result<(), String> {
+    pub(super) fn add(&mut self, record: Record<'_>) -> Result<(), String> {
         for column in &self.columns {
             match column {
-                From::Key(_) => text(message.key(), "key").map(drop)?,
-                From::Header(name, _) => text(message.header(name), "header").map(drop)?,
+                From::Key(_) => text(record.key(), "key").map(drop)?,
+                From::Header(name, _) => header(record, name).map(drop)?,
                 From::Payload | From::Timestamp(_) | From::Offset(_) | From::Topic | From::Partition => {}
             }
         }
-        self.payload.decode(message.payload())?;
+        self.payload.decode(record.value())?;
         for column in &mut self.columns {
             match column {
-                From::Key(values) => values.append_option(text(message.key(), "key")?),
-                From::Header(name, values) => values.append_option(text(message.header(name), "header")?),
-                From::Timestamp(values) => values.append_option(message.timestamp_ms()),
-                From::Offset(values) => values.append_value(message.offset()),
+                From::Key(values) => values.append_option(text(record.key(), "key")?),
+                From::Header(name, values) => values.append_option(header(record, name)?),
+                From::Timestamp(values) => values.append_option(record.timestamp_ms()),
+                From::Offset(values) => values.append_value(record.offset().cast_signed()),
                 From::Payload | From::Topic | From::Partition => {}
             }
         }
@@ -109,6 +105,10 @@ impl Rows {
         RecordBatch::try_new_with_options(Arc::clone(&self.schema), arrays, &options)
             .expect("all columns have the schema's types and as many values")
     }
+}
+
+fn header<'a>(record: Record<'a>, name: &str) -> Result<Option<&'a str>, String> {
+    text(record.header(name).map_err(|damaged| damaged.to_string())?, "header")
 }
 
 fn text<'a>(bytes: Option<&'a [u8]>, what: &str) -> Result<Option<&'a str>, String> {

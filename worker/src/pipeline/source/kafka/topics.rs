@@ -1,0 +1,146 @@
+//! What the readers of a source share.
+//!
+//! Owns: the fetcher, the client that looks whether topics are still the same, and telling the group how far it is.
+//! Never: takes a record.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use base64::Engine;
+use base64::prelude::{BASE64_STANDARD_NO_PAD, BASE64_URL_SAFE_NO_PAD};
+use rdkafka::consumer::{CommitMode, Consumer};
+use rdkafka::{Offset, TopicPartitionList};
+use streamjob_checkpoint::checkpoint::{PartitionState, TopicPartition};
+use streamjob_fetch::{Assigned, Fetcher, Partition};
+use streamjob_plan::KafkaSourcePlan;
+use tracing::debug;
+use uuid::Uuid;
+
+use super::{check_identity, known_partitions};
+use crate::kafka::cluster::consumer_config;
+use crate::kafka::fetch::fetch_settings;
+use crate::kafka::native::{Described, Describing};
+use crate::kafka::{TopicError, Watch, WatchedConsumer};
+use crate::pipeline::records::SourceError;
+
+/// How often the cluster is asked whether the topics are still the same.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// How often events are taken.
+const EVENTS_EVERY: Duration = Duration::from_millis(100);
+
+/// The topics of a source.
+pub(in crate::pipeline::source) struct Topics {
+    plan: KafkaSourcePlan,
+    /// How many partitions of each topic there are to read.
+    known: BTreeMap<String, u32>,
+    fetcher: Fetcher,
+    consumer: Arc<WatchedConsumer>,
+    look: Mutex<Look>,
+}
+
+struct Look {
+    events_at: Instant,
+    asked_at: Instant,
+    waiting: bool,
+    answer: Vec<Described>,
+    describing: Describing,
+}
+
+impl Topics {
+    /// Sets clients up. They connect by themselves; nothing is read yet.
+    pub(in crate::pipeline::source) fn new(
+        plan: &KafkaSourcePlan,
+        states: &[PartitionState],
+    ) -> Result<Self, SourceError> {
+        let known: BTreeMap<_, _> =
+            plan.topics.iter().map(|topic| (topic.clone(), known_partitions(states, topic))).collect();
+        let settings = fetch_settings(&plan.cluster, states.len())?;
+        let fetcher = Fetcher::start(settings).map_err(|source| SourceError::Thread { source })?;
+        let config = consumer_config(&plan.cluster, &plan.group)?;
+        let consumer: Arc<WatchedConsumer> = Arc::new(config.create(Watch::default())?);
+        let now = Instant::now();
+        let describing = Describing::new(&consumer);
+        let look = Look { events_at: now, asked_at: now, waiting: false, answer: Vec::new(), describing };
+        Ok(Self { plan: plan.clone(), known, fetcher, consumer, look: Mutex::new(look) })
+    }
+
+    /// What is read.
+    pub(super) fn plan(&self) -> &KafkaSourcePlan {
+        &self.plan
+    }
+
+    /// Fetches a partition from an offset on.
+    pub(super) fn fetch(&self, known: &TopicPartition, offset: u64) -> Partition {
+        self.fetcher.partition(Assigned {
+            topic: known.name.clone(),
+            id: id(&known.id),
+            number: i32::try_from(known.partition).unwrap_or(i32::MAX),
+            offset,
+            end: known.end,
+        })
+    }
+
+    /// The topic that has more partitions than are read, if there is one and the job has no end.
+    pub(super) fn grown(&self) -> Option<TopicError> {
+        let look = self.look.lock().unwrap_or_else(PoisonError::into_inner);
+        let endless = look.answer.iter().filter(|_| self.plan.until.is_none());
+        let grown = endless.filter_map(|described| {
+            let (topic, found) = (&described.name, described.topic.as_ref().ok()?.partitions);
+            let known = *self.known.get(topic)?;
+            (found > known).then(|| TopicError::Grown { topic: topic.clone(), known, found })
+        });
+        grown.last()
+    }
+
+    /// Takes events, and looks at what the cluster says of the topics. Never waits.
+    ///
+    /// The error: the topic of this partition is gone or another one.
+    pub(super) fn look(&self, known: &TopicPartition) -> Result<(), TopicError> {
+        let mut look = self.look.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        if now.duration_since(look.events_at) >= EVENTS_EVERY {
+            look.events_at = now;
+            // Errors are told by the watch; librdkafka tries again by itself.
+            let _event = self.consumer.poll(Duration::ZERO);
+        }
+        if look.waiting {
+            if let Some(answer) = look.describing.answer(0) {
+                look.waiting = false;
+                look.answer = answer.unwrap_or_else(|_| std::mem::take(&mut look.answer));
+            }
+        } else if now.duration_since(look.asked_at) >= LOOK_EVERY {
+            (look.asked_at, look.waiting) = (now, true);
+            let limit = i32::try_from(LOOK_EVERY.as_millis()).expect("seconds are few");
+            look.describing.ask(&self.plan.topics, limit);
+        }
+        let described = look.answer.iter().find(|described| described.name == known.name);
+        match described.map(|described| &described.topic) {
+            Some(Ok(topic)) => check_identity(known, Some(topic)),
+            Some(Err(code)) if *code == rdkafka::error::RDKafkaErrorCode::UnknownTopicOrPartition => {
+                check_identity(known, None)
+            }
+            // Rights may come back, and so may what else passes.
+            Some(Err(_)) | None => Ok(()),
+        }
+    }
+
+    /// Tells the group how far a partition is. For dashboards: nothing is read from it.
+    pub(super) fn tell_group(&self, known: &TopicPartition, offset: u64) {
+        let number = i32::try_from(known.partition).unwrap_or(i32::MAX);
+        let mut committed = TopicPartitionList::new();
+        let at = Offset::Offset(i64::try_from(offset).unwrap_or(i64::MAX));
+        let added = committed.add_partition_offset(&known.name, number, at);
+        let told = added.and_then(|()| self.consumer.commit(&committed, CommitMode::Async));
+        if let Err(error) = told {
+            debug!(topic = known.name, partition = known.partition, %error, "the group's offset is not told");
+        }
+    }
+}
+
+/// The id as checkpoints have it, in base64. Brokers that know no ids say nil.
+fn id(text: &str) -> Uuid {
+    let text = text.trim_end_matches('=');
+    let bytes = BASE64_STANDARD_NO_PAD.decode(text).or_else(|_| BASE64_URL_SAFE_NO_PAD.decode(text));
+    bytes.ok().and_then(|bytes| Uuid::from_slice(&bytes).ok()).unwrap_or_default()
+}
