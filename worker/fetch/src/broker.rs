@@ -38,7 +38,7 @@ pub(crate) fn run(shared: &Shared, id: i32) {
     let mut failures = 0;
     let mut turn = 0;
     while let Some(asked) = next(shared, id, &mut turn) {
-        if connection.as_ref().is_some_and(|(address, _)| *address != asked.address) {
+        if connection.as_ref().is_some_and(|(address, open)| *address != asked.address || open.is_over()) {
             connection = None;
         }
         match ask(shared, id, &mut connection, &asked) {

@@ -4,6 +4,9 @@
 //! Never: waits.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -13,12 +16,16 @@ use uuid::Uuid;
 
 use crate::batch::{Aborted, Chunk, end_of};
 
-/// Without an answer for this long it is not known any more whether a partition has come to its end.
+/// Without an answer for this long, or for two waits of a broker, it is not known any more whether a partition has come to
+/// its end.
 const FRESH: Duration = Duration::from_secs(2);
 /// Before a partition whose leader is not known is asked for again.
 const LEADERLESS: Duration = Duration::from_millis(100);
 /// Before one is asked for again that cannot be read for another reason.
 const REFUSED: Duration = Duration::from_secs(1);
+
+/// Tells a reader that has found nothing that something has come. It is called with a lock held, and must not block.
+pub type Wake = Box<dyn Fn() + Send>;
 
 /// What is to be fetched.
 #[derive(Clone, Debug)]
@@ -58,7 +65,6 @@ pub enum Standing {
 }
 
 /// The state of a partition.
-#[derive(Debug)]
 pub(crate) struct Feed {
     pub(crate) assigned: Assigned,
     /// The offset to be fetched next, and the leader epoch of the record before it.
@@ -71,6 +77,9 @@ pub(crate) struct Feed {
     pub(crate) paused_until: Option<Instant>,
     waiting: VecDeque<Chunk>,
     bytes: usize,
+    /// Whether something waits, for who does not want to lock.
+    pub(crate) came: Arc<AtomicBool>,
+    pub(crate) wake: Option<Wake>,
     /// The last stable offset, and when it was so.
     stable: Option<(u64, Instant)>,
     trouble: Option<Trouble>,
@@ -98,6 +107,8 @@ impl Feed {
             paused_until: None,
             waiting: VecDeque::new(),
             bytes: 0,
+            came: Arc::default(),
+            wake: None,
             stable: None,
             trouble: None,
         }
@@ -122,14 +133,17 @@ impl Feed {
 
     /// Hands out what waits, and says how many bytes that is.
     pub(crate) fn take(&mut self, chunks: &mut VecDeque<Chunk>) -> usize {
+        self.came.store(false, Relaxed);
         chunks.append(&mut self.waiting);
         std::mem::take(&mut self.bytes)
     }
 
-    pub(crate) fn standing(&self) -> Standing {
+    /// `wait`: how long brokers wait for records before they say that there are none.
+    pub(crate) fn standing(&self, wait: Duration) -> Standing {
+        let fresh = FRESH.max(wait * 2);
         match (&self.trouble, self.stable) {
             (Some(trouble), _) => Standing::Troubled(trouble.clone()),
-            (None, Some((stable, at))) if self.next >= stable && at.elapsed() < FRESH => Standing::AtEnd,
+            (None, Some((stable, at))) if self.next >= stable && at.elapsed() < fresh => Standing::AtEnd,
             (None, _) => Standing::Behind,
         }
     }
@@ -183,6 +197,9 @@ impl Feed {
         let chunk = Chunk::new(records, aborted.collect(), next);
         self.bytes += chunk.size();
         self.waiting.push_back(chunk);
+        if let (false, Some(wake)) = (self.came.swap(true, Relaxed), &self.wake) {
+            wake();
+        }
         (self.next, self.epoch) = (next, epoch);
     }
 

@@ -6,6 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::net::{Shutdown, TcpStream};
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -13,7 +15,7 @@ use std::time::{Duration, Instant};
 use tracing::{debug, warn};
 
 use crate::batch::Chunk;
-use crate::feed::{Assigned, Feed, Standing};
+use crate::feed::{Assigned, Feed, Standing, Wake};
 use crate::leaders;
 use crate::settings::Settings;
 
@@ -21,27 +23,25 @@ use crate::settings::Settings;
 const TOLD_AGAIN: Duration = Duration::from_secs(30);
 
 /// Threads that fetch. Dropped, they end, and connections are closed.
-#[derive(Debug)]
 pub struct Fetcher {
     shared: Arc<Shared>,
     leaders: Option<JoinHandle<()>>,
 }
 
 /// The reader's end of a partition. Dropped, it is not fetched any more.
-#[derive(Debug)]
 pub struct Partition {
     shared: Arc<Shared>,
     feed: usize,
+    came: Arc<AtomicBool>,
 }
 
-#[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) settings: Settings,
     state: Mutex<State>,
     changed: Condvar,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct State {
     /// `None`: its reader is gone.
     pub(crate) feeds: Vec<Option<Feed>>,
@@ -72,10 +72,12 @@ impl Fetcher {
     /// Fetches a partition from an offset on.
     pub fn partition(&self, assigned: Assigned) -> Partition {
         let mut state = self.shared.state();
-        state.feeds.push(Some(Feed::new(assigned)));
+        let feed = Feed::new(assigned);
+        let came = Arc::clone(&feed.came);
+        state.feeds.push(Some(feed));
         let feed = state.feeds.len() - 1;
         self.shared.changed.notify_all();
-        Partition { shared: Arc::clone(&self.shared), feed }
+        Partition { shared: Arc::clone(&self.shared), feed, came }
     }
 }
 
@@ -95,11 +97,23 @@ impl Drop for Fetcher {
 }
 
 impl Partition {
+    /// Calls this whenever something comes where nothing was.
+    pub fn wake_with(&self, wake: Wake) {
+        if let Some(feed) = self.shared.state().feeds[self.feed].as_mut() {
+            feed.wake = Some(wake);
+        }
+    }
+
+    /// Whether something waits. Takes no lock.
+    pub fn has_come(&self) -> bool {
+        self.came.load(Relaxed)
+    }
+
     /// Appends what has come, and says how it stands. Never waits.
     pub fn take(&self, chunks: &mut VecDeque<Chunk>) -> Standing {
         let mut state = self.shared.state();
         let Some(feed) = state.feeds[self.feed].as_mut() else { return Standing::Behind };
-        let standing = feed.standing();
+        let standing = feed.standing(self.shared.settings.wait);
         let taken = feed.take(chunks);
         drop(state);
         if taken >= self.shared.settings.waiting_bytes {

@@ -124,7 +124,7 @@ impl Asking {
     }
 
     fn try_ask(&mut self, shared: &Shared, topics: &[String]) -> Result<MetadataResponse, ConnectionError> {
-        let mut connection = match self.connection.take() {
+        let mut connection = match self.connection.take().filter(|open| !open.is_over()) {
             Some(connection) => connection,
             None => {
                 let known: Vec<String> = shared.state().brokers.values().cloned().collect();

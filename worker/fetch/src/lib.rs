@@ -25,5 +25,5 @@ pub mod settings;
 pub use kafka_protocol::error::ResponseError;
 
 pub use self::batch::{Batch, Chunk, Damaged, Place, Record};
-pub use self::feed::{Assigned, Standing, Trouble};
+pub use self::feed::{Assigned, Standing, Trouble, Wake};
 pub use self::fetcher::{Fetcher, Partition};

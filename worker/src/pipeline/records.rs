@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arrow::array::RecordBatch;
+use crossbeam_utils::sync::Unparker;
 use streamjob_checkpoint::checkpoint::SourcePosition;
 use streamjob_checkpoint::retry::{Passing, io_may_pass};
 
@@ -35,6 +36,14 @@ pub trait PartitionReader: Send {
 
     /// How far it has come.
     fn progress(&self) -> Progress;
+
+    /// How a reader that waits for others tells that something has come.
+    fn wake_with(&mut self, _waker: Unparker) {}
+
+    /// Whether something has come since a read gave nothing, so that it need not be waited for.
+    fn has_come(&self) -> bool {
+        false
+    }
 
     /// What is before this position is in a checkpoint. For whoever looks on from outside; nothing is read from it.
     fn on_committed(&mut self, _position: &SourcePosition) {}

@@ -11,6 +11,7 @@ mod tls;
 use std::collections::HashMap;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::time::Instant;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use kafka_protocol::error::ResponseError;
@@ -55,6 +56,8 @@ pub(crate) struct Connection {
     client_id: StrBytes,
     asked: i32,
     out: BytesMut,
+    /// When the broker will not believe any more who we are.
+    ends: Option<Instant>,
 }
 
 enum Stream {
@@ -87,6 +90,7 @@ impl Connection {
             client_id: StrBytes::from_string(settings.client_id.clone()),
             asked: 0,
             out: BytesMut::new(),
+            ends: None,
         };
         connection.learn_versions().map_err(fails)?;
         if let Some(sasl) = &security.sasl {
@@ -107,6 +111,11 @@ impl Connection {
             return Err(self.fails(Cause::Version(name)));
         }
         Ok(newest)
+    }
+
+    /// Whether another is to be opened: the broker would close this one soon.
+    pub(crate) fn is_over(&self) -> bool {
+        self.ends.is_some_and(|ends| Instant::now() >= ends)
     }
 
     /// Asks, and waits for the answer: that, and how many bytes it was.

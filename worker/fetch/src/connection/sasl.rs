@@ -3,6 +3,8 @@
 //! Owns: the exchange with the broker; a library has the mechanisms.
 //! Never: says a password in an error.
 
+use std::time::{Duration, Instant};
+
 use bytes::Bytes;
 use kafka_protocol::error::ResponseError;
 use kafka_protocol::messages::{SaslAuthenticateRequest, SaslHandshakeRequest};
@@ -65,7 +67,12 @@ impl Connection {
         let request = SaslAuthenticateRequest::default().with_auth_bytes(bytes.into());
         let (answer, _) = self.exchange(&request, 1)?;
         match ResponseError::try_from_code(answer.error_code) {
-            None => Ok(answer.auth_bytes),
+            None => {
+                // KIP-368: who stays has to say it again; four fifths leave time to.
+                let lifetime = u64::try_from(answer.session_lifetime_ms).unwrap_or(0);
+                self.ends = (lifetime > 0).then(|| Instant::now() + Duration::from_millis(lifetime / 5 * 4));
+                Ok(answer.auth_bytes)
+            }
             Some(error) => {
                 Err(Cause::Sasl(answer.error_message.map_or(error.to_string(), |said| said.to_string())))
             }

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
+use crossbeam_utils::sync::Unparker;
 use streamjob_checkpoint::checkpoint::{PartitionState, PartitionStatus, SourcePosition};
 use streamjob_core::watermark::{PartitionWatermark, Status};
 
@@ -26,6 +27,7 @@ pub(super) struct Intake {
     idle_timeout: Option<Duration>,
     rows_max: usize,
     open_max: usize,
+    waker: Option<Unparker>,
     max_drift_ms: Option<i64>,
     /// Partitions with a greater watermark are held: others have to catch up.
     limit: i64,
@@ -78,15 +80,17 @@ impl Intake {
             idle_timeout: (idle > 0).then(|| Duration::from_millis(idle.unsigned_abs())),
             rows_max,
             open_max: OPEN_MAX,
+            waker: None,
             max_drift_ms: event_time.max_drift_ms,
             limit: i64::MAX,
             noted: Vec::new(),
         }
     }
 
-    /// All partitions are open at once: they hold no file, and those that never end would not let others begin.
-    pub(super) fn all_open(self) -> Self {
-        Self { open_max: usize::MAX, ..self }
+    /// All partitions are open at once: they hold no file, and those that never end would not let others begin. They wake
+    /// the slot when something comes.
+    pub(super) fn all_open(self, waker: Unparker) -> Self {
+        Self { open_max: usize::MAX, waker: Some(waker), ..self }
     }
 
     /// Holds partitions that are too far ahead of the slowest active one of the job, if the job wants that.
@@ -153,8 +157,12 @@ impl Intake {
             && let Some((id, partition)) = self.unopened.pop_front()
         {
             let watermark = PartitionWatermark::restore(partition.state.max_timestamp_ms, self.bound_ms);
+            let mut reader = (partition.open)()?;
+            if let Some(waker) = &self.waker {
+                reader.wake_with(waker.clone());
+            }
             self.open.push(OpenPartition {
-                reader: (partition.open)()?,
+                reader,
                 time: PartitionTime { id, watermark },
                 status: status(partition.state.status),
                 not_before: None,
@@ -166,7 +174,9 @@ impl Intake {
     }
 
     fn lowest_ready(&self, now: Duration) -> Option<usize> {
-        let ready = |partition: &OpenPartition| partition.not_before.is_none_or(|at| at <= now);
+        let ready = |partition: &OpenPartition| {
+            partition.not_before.is_none_or(|at| at <= now) || partition.reader.has_come()
+        };
         let open = self.open.iter().enumerate().filter(|(_, partition)| ready(partition));
         open.filter(|(_, partition)| !partition.is_ahead_of(self.limit))
             .min_by_key(|(_, partition)| (partition.time.watermark.current(), partition.time.id))

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
-use crossbeam_utils::sync::Parker;
+use crossbeam_utils::sync::{Parker, Unparker};
 use streamjob_checkpoint::checkpoint::{Checkpoint, Counters};
 use streamjob_checkpoint::transition::SlotStart;
 use streamjob_core::preaggregate::PreAggregator;
@@ -137,7 +137,7 @@ impl Build<'_> {
         Ok(Slot {
             id,
             groups: start.groups,
-            intake: self.intake(inputs),
+            intake: self.intake(inputs, parker.unparker()),
             window: self.window(start, &spec, &payload)?,
             transform: Transform::new(plan, payload)?,
             preaggregate: self.preaggregate(&spec)?,
@@ -204,11 +204,11 @@ impl Build<'_> {
         Ok(Some(stage))
     }
 
-    fn intake(&self, inputs: Vec<(u32, Input)>) -> Intake {
+    fn intake(&self, inputs: Vec<(u32, Input)>, waker: &Unparker) -> Intake {
         let plan = &*self.setup.plan;
         let intake = Intake::new(inputs, &plan.event_time, self.setup.options.batch_rows);
         match &plan.source.kind {
-            SourceKind::Kafka(_) => intake.all_open(),
+            SourceKind::Kafka(_) => intake.all_open(waker.clone()),
             SourceKind::Files(_) | SourceKind::Generator(_) => intake,
         }
     }

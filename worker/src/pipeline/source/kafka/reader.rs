@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arrow::datatypes::SchemaRef;
+use crossbeam_utils::sync::Unparker;
 use streamjob_checkpoint::checkpoint::{SourcePosition, TopicPartition};
 use streamjob_fetch::{Batch, Chunk, Damaged, Partition, Place, Record, ResponseError, Standing, Trouble};
 use tracing::{debug, warn};
@@ -22,9 +23,9 @@ use crate::pipeline::records::{
 
 /// About how much of payloads and keys is handed on at once.
 const BATCH_BYTES: usize = 256 * 1024;
-/// How long to stay away when there is nothing: from the first to the last of several times.
-const WAIT: Duration = Duration::from_millis(1);
-const WAIT_MAX: Duration = Duration::from_millis(16);
+/// How long to stay away when there is nothing, from the first to the last of several times: what comes is told.
+const WAIT: Duration = Duration::from_millis(4);
+const WAIT_MAX: Duration = Duration::from_millis(64);
 /// The same trouble is not told again before this.
 const TOLD_AGAIN: Duration = Duration::from_secs(30);
 
@@ -334,6 +335,14 @@ impl PartitionReader for KafkaReader {
     fn progress(&self) -> Progress {
         let left = self.known.end.map(|end| end.saturating_sub(self.next));
         Progress { rows_total: left.map(|left| self.read.rows + left), ..self.read }
+    }
+
+    fn wake_with(&mut self, waker: Unparker) {
+        self.partition.wake_with(Box::new(move || waker.unpark()));
+    }
+
+    fn has_come(&self) -> bool {
+        self.partition.has_come()
     }
 
     fn on_committed(&mut self, position: &SourcePosition) {

@@ -4,9 +4,12 @@
 //! Never: decodes anything.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 
 use arrow::array::{RecordBatch, RecordBatchOptions};
 use arrow::datatypes::Schema;
+use crossbeam_utils::sync::Parker;
 use streamjob_core::watermark::NONE;
 use streamjob_crds::StreamJob;
 use streamjob_plan::Plan;
@@ -14,8 +17,8 @@ use streamjob_plan::Plan;
 use super::*;
 use crate::pipeline::records::{Position, Progress};
 
-/// Reads as told, and then waits for more.
-struct Told(VecDeque<Read>);
+/// Reads as told, and then waits for more. What it gives after a pause it can say that it has.
+struct Told(VecDeque<Read>, Arc<AtomicBool>);
 
 impl PartitionReader for Told {
     fn name(&self) -> String {
@@ -40,6 +43,10 @@ impl PartitionReader for Told {
 
     fn progress(&self) -> Progress {
         Progress::default()
+    }
+
+    fn has_come(&self) -> bool {
+        self.1.load(Relaxed)
     }
 }
 
@@ -79,6 +86,11 @@ spec:
 
 /// Two partitions that give this.
 fn intake(event_time: &str, told: [Vec<Read>; 2]) -> Intake {
+    intake_told_by(event_time, told, &Arc::default())
+}
+
+/// The same, which say by this that something has come.
+fn intake_told_by(event_time: &str, told: [Vec<Read>; 2], come: &Arc<AtomicBool>) -> Intake {
     let input = |told: Vec<Read>| {
         let state = PartitionState {
             name: "told".to_owned(),
@@ -88,11 +100,11 @@ fn intake(event_time: &str, told: [Vec<Read>; 2]) -> Intake {
             max_timestamp_ms: None,
             status: PartitionStatus::Active,
         };
-        let reader: Box<dyn PartitionReader> = Box::new(Told(told.into()));
+        let reader: Box<dyn PartitionReader> = Box::new(Told(told.into(), Arc::clone(come)));
         Input { state, open: Box::new(|| Ok(reader)) }
     };
     let inputs = (0..).zip(told.map(input)).collect();
-    Intake::new(inputs, &plan(event_time).event_time, 100).all_open()
+    Intake::new(inputs, &plan(event_time).event_time, 100).all_open(Parker::new().unparker().clone())
 }
 
 fn batches(count: usize) -> Vec<Read> {
@@ -196,4 +208,20 @@ fn without_a_bound_the_one_that_has_rows_is_read_however_far_it_is() {
     let mut times = [vec![60_000, 70_000, 80_000], vec![1_000]];
 
     assert_eq!(take(&mut intake, 0, &mut times), ["rows of 0", "rows of 1", "rows of 0", "rows of 0"]);
+}
+
+#[test]
+fn what_has_come_is_read_before_the_pause_is_over() {
+    let come = Arc::new(AtomicBool::new(false));
+    let paused = || vec![Read::Stalled(Duration::from_secs(60)), batch()];
+    let mut intake = intake_told_by("", [paused(), vec![Read::End]], &come);
+    let mut times = [vec![1], vec![]];
+
+    let before = take(&mut intake, 0, &mut times);
+    let still = take(&mut intake, 1, &mut times);
+    come.store(true, Relaxed);
+    let after = intake.take(Duration::from_millis(2), false, 1).expect("nothing fails");
+
+    assert_eq!((before, still), (vec!["1 has ended".to_owned()], vec![]));
+    assert!(matches!(after, Taken::Rows(partition, _) if partition.time.id == 0));
 }
