@@ -1,6 +1,6 @@
 //! From topic to topic, exactly once, with state in a bucket: real brokers, a real store, and proxies before both.
 //!
-//! Owns: the cluster and the store of these tests, and how requests to them fail.
+//! Owns: the cluster and the store of these tests, whose door of the cluster is whose, and how requests fail.
 //! Never: accepts a run in which nothing failed.
 
 mod brokers;
@@ -10,7 +10,8 @@ mod planted;
 mod scenes;
 mod single;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Result;
@@ -30,11 +31,46 @@ use super::rounds::random_setup;
 const FETCH: i16 = 1;
 const TRANSACTIONS: [i16; 5] = [0, 10, 22, 24, 26];
 
+/// Doors of the cluster that tests share: so many of them use it at a time.
+const DOORS: usize = 4;
+
 /// A broker with a door, a store, and a proxy before the store.
 struct Rig {
     cluster: Arc<Cluster>,
+    door: Door,
     server: S3Server,
     store: Proxy,
+}
+
+/// A door that nobody else uses.
+enum Door {
+    /// Of the cluster that tests share: given back at the end.
+    Taken(usize),
+    /// Of a cluster that nobody else uses.
+    Own,
+}
+
+/// The doors that nobody uses.
+static FREE: LazyLock<(Sender<usize>, Mutex<Receiver<usize>>)> = LazyLock::new(|| {
+    let (free, taken) = channel();
+    (0..DOORS).for_each(|door| free.send(door).expect("the other side is there"));
+    (free, Mutex::new(taken))
+});
+
+impl Door {
+    /// Waits for one.
+    fn take() -> Self {
+        let free = FREE.1.lock().unwrap_or_else(PoisonError::into_inner);
+        Self::Taken(free.recv().expect("the other side is there"))
+    }
+}
+
+impl Drop for Door {
+    fn drop(&mut self) {
+        if let Self::Taken(door) = self {
+            FREE.0.send(*door).expect("the other side is there");
+        }
+    }
 }
 
 /// One broker for all tests that do not kill it; it ends with this program.
@@ -46,31 +82,45 @@ fn cluster() -> Result<Arc<Cluster>> {
     }
     let soon = ("transaction.abort.timed.out.transaction.cleanup.interval.ms", "500");
     let properties = vec![(soon.0.to_owned(), soon.1.to_owned())];
-    let started = Arc::new(Cluster::start(ClusterSpec { doors: 2, properties, ..ClusterSpec::default() })?);
+    let started =
+        Arc::new(Cluster::start(ClusterSpec { doors: DOORS, properties, ..ClusterSpec::default() })?);
     Ok(Arc::clone(running.insert(started)))
 }
 
 impl Rig {
     /// On the cluster that tests share.
     fn new() -> Result<Self> {
-        Self::on(cluster()?)
+        Self::with(Door::take(), cluster()?)
     }
 
+    /// On a cluster that no other test has.
     fn on(cluster: Arc<Cluster>) -> Result<Self> {
+        Self::with(Door::Own, cluster)
+    }
+
+    fn with(door: Door, cluster: Arc<Cluster>) -> Result<Self> {
         let server = S3Server::start(Kind::Versitygw)?;
         let store = Proxy::start(&server.address(), Framing::Http)?;
-        cluster.door(0).iter().for_each(Proxy::heal);
-        Ok(Self { cluster, server, store })
+        let rig = Self { cluster, door, server, store };
+        rig.heal();
+        Ok(rig)
+    }
+
+    fn door(&self) -> usize {
+        match self.door {
+            Door::Taken(door) => door,
+            Door::Own => 0,
+        }
     }
 
     /// The proxy before the broker.
     fn broker(&self) -> &Proxy {
-        &self.cluster.door(0)[0]
+        &self.cluster.door(self.door())[0]
     }
 
     /// A setup of new topics and a new folder of the bucket, both behind the proxies.
     fn setup(&self, setup: Setup) -> Setup {
-        let topics = Topics::new(&self.cluster).behind(0);
+        let topics = Topics::new(&self.cluster).behind(self.door());
         let bucket = Some(self.server.trial_bucket(self.store.address(), &format!("of-{}", topics.out())));
         Setup { bucket, topics: Some(topics), ..setup }
     }

@@ -9,18 +9,14 @@ use anyhow::{Context, Result, ensure};
 use streamjob_tests::checker::Rules;
 use streamjob_tests::feed::Feed;
 use streamjob_tests::process::{Running, Signal};
-use streamjob_tests::proxy::{Framing, Link, Proxy};
-use streamjob_tests::s3::{Kind, S3Server};
+use streamjob_tests::proxy::Link;
 use streamjob_tests::topics::Topics;
 use streamjob_tests::trial::{Setup, Start, Trial};
 
 use super::super::buckets::epochs_more;
 use super::super::sized;
-use super::cluster;
+use super::Rig;
 use super::scenes::ends;
-
-/// The door of these tests; others use the first.
-const DOOR: usize = 1;
 
 /// Unpublished output at which slots stop reading. All of the input's is several times that.
 const BUDGET: u64 = 2 << 20;
@@ -32,10 +28,10 @@ fn away(minutes: u64) -> Duration {
     Duration::from_secs(sized(minutes * 60, 60))
 }
 
-fn setup(topics: Topics, server: &S3Server, address: &str) -> Setup {
+fn setup(rig: &Rig, topics: Topics, address: &str) -> Setup {
     let feed = Feed { partitions: 3, rows: 30_000, keys: 2_000, disorder_ms: 50, ..Feed::default() };
     let rules = Rules { size_ms: 200, bound_ms: 50, lateness_ms: 0 };
-    let bucket = Some(server.trial_bucket(address, &topics.out()));
+    let bucket = Some(rig.server.trial_bucket(address, &topics.out()));
     Setup { feed, rules, bucket, topics: Some(topics), interval_ms: 200, ..Setup::default() }
 }
 
@@ -66,18 +62,17 @@ fn watched(trial: &mut Trial, running: &mut Running, lasts: Duration) -> Result<
 
 #[test]
 fn a_broker_that_is_away_for_long_costs_a_bounded_memory_and_no_result() -> Result<()> {
-    let (cluster, server) = (cluster()?, S3Server::start(Kind::Versitygw)?);
-    let topics = Topics::new(&cluster).writing_behind(DOOR);
-    let mut trial = Trial::new(setup(topics, &server, &server.address()))?;
+    let rig = Rig::new()?;
+    let topics = Topics::new(&rig.cluster).writing_behind(rig.door());
+    let mut trial = Trial::new(setup(&rig, topics, &rig.server.address()))?;
     let mut running = trial.start(&start())?;
     epochs_more(&mut trial, &mut running, 6)?;
-    let door = &cluster.door(DOOR)[0];
 
-    door.set(Link::Down);
+    rig.broker().set(Link::Down);
     let grown = watched(&mut trial, &mut running, away(10))?;
     trial.signal(&mut running, Signal::Kill, "the broker is away")?;
     trial.ended(&mut running)?;
-    door.heal();
+    rig.heal();
     ends_after_a_start(&mut trial)?;
 
     println!("broker away: memory grew by {grown} bytes");
@@ -87,18 +82,16 @@ fn a_broker_that_is_away_for_long_costs_a_bounded_memory_and_no_result() -> Resu
 
 #[test]
 fn a_store_that_is_away_for_long_costs_a_bounded_memory_and_no_result() -> Result<()> {
-    let (cluster, server) = (cluster()?, S3Server::start(Kind::Versitygw)?);
-    let store = Proxy::start(&server.address(), Framing::Http)?;
-    let topics = Topics::new(&cluster);
-    let mut trial = Trial::new(setup(topics, &server, store.address()))?;
+    let rig = Rig::new()?;
+    let mut trial = Trial::new(setup(&rig, Topics::new(&rig.cluster), rig.store.address()))?;
     let mut running = trial.start(&start())?;
     epochs_more(&mut trial, &mut running, 6)?;
 
-    store.set(Link::Down);
+    rig.store.set(Link::Down);
     let epochs = trial.timeline.epochs();
     let grown = watched(&mut trial, &mut running, away(5))?;
     ensure!(trial.timeline.epochs() <= epochs + 1, "epochs without a store");
-    store.heal();
+    rig.heal();
     ends(&mut trial, running)?;
 
     println!("store away: memory grew by {grown} bytes");

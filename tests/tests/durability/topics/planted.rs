@@ -5,7 +5,6 @@
 
 use anyhow::Result;
 
-use super::super::alone;
 use super::super::planted::summary;
 use super::scenes::{self, Scene};
 use super::{Rig, right};
@@ -74,7 +73,6 @@ fn planted_bugs_of_the_sink_turn_the_checker_red() -> Result<()> {
 #[test]
 fn more_planted_bugs_of_sink_and_store_turn_the_checker_red() -> Result<()> {
     all_are_caught(MORE)?;
-    let _alone = alone();
     let rig = Rig::new()?;
     for &(name, scene) in ALONE {
         let mut trial = scene(&rig, "")?;
@@ -84,7 +82,6 @@ fn more_planted_bugs_of_sink_and_store_turn_the_checker_red() -> Result<()> {
 }
 
 fn all_are_caught(bugs: &[(&str, &[Scene])]) -> Result<()> {
-    let _alone = alone();
     let rig = Rig::new()?;
     let mut missed = Vec::new();
     for &(bug, scenes) in bugs {

@@ -4,7 +4,7 @@
 //! Never: plants a bug.
 
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
@@ -16,18 +16,18 @@ use streamjob_tests::s3::environment;
 use streamjob_tests::trial::{Start, Trial};
 
 use super::super::buckets::epochs_more;
-use super::super::{alone, is_of_records};
+use super::super::is_of_records;
 use super::scenes::{self, SLOW, Scene, finish, setup};
 use super::{Rig, right};
 
 /// Each once, on one rig.
 fn play(scenes: &[(&str, Scene)]) -> Result<()> {
-    let _alone = alone();
     let rig = Rig::new()?;
     for (name, scene) in scenes {
+        let began = Instant::now();
         let mut trial = scene(&rig, "")?;
         let transactions = right(&rig, &mut trial, name)?;
-        println!("{name}: {transactions:?}");
+        println!("{name}, {:.0?}: {transactions:?}", began.elapsed());
     }
     Ok(())
 }
@@ -79,7 +79,6 @@ fn progress_that_a_foreign_transaction_hides_is_waited_for() -> Result<()> {
 
 #[test]
 fn killed_at_any_point_of_publishing_records_it_goes_on_and_the_output_is_right() -> Result<()> {
-    let _alone = alone();
     let rig = Rig::new()?;
     for name in fail_point::ALL.iter().filter(|name| is_of_records(name)) {
         let mut trial = Trial::new(setup(&rig))?;
@@ -128,7 +127,6 @@ fn savepoint(trial: &Trial, arguments: &[&str]) -> Result<Value> {
 
 #[test]
 fn killed_after_the_first_commit_of_any_restore_it_goes_on_and_the_output_is_right() -> Result<()> {
-    let _alone = alone();
     let rig = Rig::new()?;
     for restore in [Restore::Latest, Restore::Checkpoint, Restore::Savepoint, Restore::Fresh] {
         let mut trial = Trial::new(setup(&rig))?;
