@@ -29,7 +29,7 @@ const STARTED_WITHIN: Duration = Duration::from_secs(90);
 /// What a cluster is like.
 #[derive(Clone, Debug)]
 pub struct ClusterSpec {
-    /// How many brokers; each is a controller, too.
+    /// How many brokers; each is a controller, too, and the first is in the rack `zone-1`.
     pub brokers: usize,
     /// Further lines of every broker's configuration.
     pub properties: Vec<(String, String)>,
@@ -304,7 +304,7 @@ fn server_properties(spec: &ClusterSpec, id: usize, port: u16, controllers: &[u1
     };
     let replicas = spec.brokers.min(3);
     let mut text = format!(
-        "process.roles=broker,controller\nnode.id={id}\ncontroller.quorum.voters={voters}\n\
+        "process.roles=broker,controller\nnode.id={id}\nbroker.rack=zone-{id}\ncontroller.quorum.voters={voters}\n\
          listeners=CLIENT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{}\n\
          advertised.listeners=CLIENT://127.0.0.1:{port}\ninter.broker.listener.name=CLIENT\n\
          listener.security.protocol.map=CLIENT:{protocol},CONTROLLER:PLAINTEXT\n\

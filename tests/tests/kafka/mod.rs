@@ -27,7 +27,8 @@ const WITHIN: Duration = Duration::from_secs(60);
 
 /// What a test's job says of its source, and where it runs.
 struct TopicJob {
-    /// Further fields of `kafka`, each with a comma in front.
+    /// Further fields of `cluster` and of `kafka`, each with a comma in front.
+    cluster: &'static str,
     kafka: &'static str,
     format: &'static str,
     columns: &'static str,
@@ -39,6 +40,7 @@ struct TopicJob {
 impl Default for TopicJob {
     fn default() -> Self {
         Self {
+            cluster: "",
             kafka: ", until: Latest",
             format: "{json: {}}",
             columns: "[{name: key, type: String}, {name: n, type: Int64}, {name: ts, type: TimestampMillis}]",
@@ -50,9 +52,9 @@ impl Default for TopicJob {
 }
 
 impl TopicJob {
-    fn folder(&self, cluster: &Cluster, topics: &str) -> Result<JobFolder> {
-        let servers = cluster.bootstrap();
-        let Self { kafka, format, columns, bad_records, event_time, key } = self;
+    fn folder(&self, brokers: &Cluster, topics: &str) -> Result<JobFolder> {
+        let servers = brokers.bootstrap();
+        let Self { cluster, kafka, format, columns, bad_records, event_time, key } = self;
         JobFolder::new(&format!(
             "apiVersion: streamjob.dev/v1alpha1
 kind: StreamJob
@@ -61,7 +63,7 @@ spec:
   parallelism: 2
   pipeline:
     source:
-      kafka: {{cluster: {{bootstrapServers: \"{servers}\"}}, topics: [{topics}]{kafka}}}
+      kafka: {{cluster: {{bootstrapServers: \"{servers}\"{cluster}}}, topics: [{topics}]{kafka}}}
       format: {format}
       columns: {columns}
       badRecords: {bad_records}
@@ -90,8 +92,12 @@ fn row(key: &str, n: i64, ts: i64) -> Record {
 }
 
 fn start(folder: &JobFolder) -> Result<Running> {
+    start_with(folder, &[])
+}
+
+fn start_with(folder: &JobFolder, words: &[&str]) -> Result<Running> {
     let mut command = Command::new(streamjob());
-    command.arg("run").arg(folder.path().join("job.yaml"));
+    command.arg("run").arg(folder.path().join("job.yaml")).args(words);
     Running::start(command)
 }
 

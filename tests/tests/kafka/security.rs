@@ -13,7 +13,7 @@ use streamjob_tests::job::{JobFolder, streamjob};
 use streamjob_tests::kafka::{Cluster, ClusterSpec, Producing, Record, Security};
 use streamjob_tests::process::{Running, Signal};
 
-use super::{TopicJob, ends, eventually, expected, fails, results, row, start};
+use super::{TopicJob, ends, eventually, expected, fails, results, row, start, start_with};
 
 /// Stands in no file and no message.
 const CANARY: &str = "canary-5b1f-not-to-be-seen";
@@ -112,10 +112,17 @@ fn shows_nowhere_while_it_runs(cluster: &Cluster) -> Result<()> {
 }
 
 #[test]
-fn one_of_three_brokers_may_be_lost() -> Result<()> {
-    let cluster = Cluster::start(ClusterSpec { brokers: 3, ..ClusterSpec::default() })?;
+fn one_of_three_brokers_may_be_lost_even_the_one_that_is_near() -> Result<()> {
+    let near = "org.apache.kafka.common.replica.RackAwareReplicaSelector";
+    let properties = vec![("replica.selector.class".to_owned(), near.to_owned())];
+    let cluster = Cluster::start(ClusterSpec { brokers: 3, properties, ..ClusterSpec::default() })?;
     cluster.create_topic("clicks", 3, &[("min.insync.replicas", "1")])?;
-    let job = TopicJob { kafka: "", event_time: "{field: ts, idleTimeout: 0s}", ..TopicJob::default() };
+    let job = TopicJob {
+        cluster: ", properties: [{name: client.rack, value: zone-2}]",
+        kafka: "",
+        event_time: "{field: ts, idleTimeout: 0s}",
+        ..TopicJob::default()
+    };
     let folder = job.folder(&cluster, "clicks")?;
     let write = |cluster: &Cluster, from: i64| -> Result<()> {
         for partition in 0..3 {
@@ -126,8 +133,10 @@ fn one_of_three_brokers_may_be_lost() -> Result<()> {
     };
     let found = || -> Result<i64> { Ok(results(&folder)?.into_values().map(|(rows, _)| rows).sum()) };
     write(&cluster, 0)?;
-    let mut running = start(&folder)?;
+    let mut running = start_with(&folder, &["--log", "info,streamjob_fetch=debug"])?;
     eventually("what is before is read", || Ok(found()? == 27))?;
+    let said = running.said();
+    ensure!(said.contains("reads from the replica that is near") && said.contains("broker=2"), "{said}");
 
     cluster.signal(1, Signal::Kill)?;
     write(&cluster, 10)?;

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use kafka_protocol::error::ResponseError;
 use kafka_protocol::messages::fetch_response::PartitionData;
+use tracing::debug;
 use uuid::Uuid;
 
 use crate::batch::{Aborted, Chunk, end_of};
@@ -177,7 +178,10 @@ impl Feed {
         }
         self.trouble = None;
         if data.preferred_read_replica.0 >= 0 && Some(data.preferred_read_replica.0) != self.broker(now) {
-            self.replica = Some((data.preferred_read_replica.0, now + replica_for));
+            let (topic, partition, broker) =
+                (&self.assigned.topic, self.assigned.number, data.preferred_read_replica.0);
+            debug!(topic, partition, broker, "reads from the replica that is near");
+            self.replica = Some((broker, now + replica_for));
             return;
         }
         let stable = if data.last_stable_offset < 0 { data.high_watermark } else { data.last_stable_offset };
