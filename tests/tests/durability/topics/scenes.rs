@@ -127,7 +127,7 @@ pub(super) fn a_foreign_transaction_is_open(rig: &Rig, bug: &str) -> Result<Tria
     trial.signal(&mut running, Signal::Kill, "its progress is hidden")?;
     trial.ended(&mut running)?;
     let out = trial_out(&trial);
-    let published = rig.cluster.consume(&out)?.len();
+    let published = settled(rig, &out)?;
 
     let mut running = trial.start(&with(bug, 2, ""))?;
     let began = Instant::now();
@@ -140,6 +140,18 @@ pub(super) fn a_foreign_transaction_is_open(rig: &Rig, bug: &str) -> Result<Tria
     );
     ends(&mut trial, running)?;
     Ok(trial)
+}
+
+/// How many records a topic has: a commit that was under way when its writer was killed has come to its end.
+fn settled(rig: &Rig, topic: &str) -> Result<usize> {
+    let mut before = rig.cluster.consume(topic)?.len();
+    loop {
+        std::thread::sleep(Duration::from_secs(1));
+        let now = rig.cluster.consume(topic)?.len();
+        if now == std::mem::replace(&mut before, now) {
+            return Ok(now);
+        }
+    }
 }
 
 /// A transaction of another producer, which stays open, in the topic of progress.
