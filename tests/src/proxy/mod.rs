@@ -66,9 +66,16 @@ struct Shared {
     decide: Mutex<Box<Decide>>,
     link: Mutex<Link>,
     ended: AtomicBool,
-    connections: Mutex<Vec<TcpStream>>,
+    /// Those under way, by number.
+    connections: Mutex<BTreeMap<u64, [TcpStream; 2]>>,
     counts: Mutex<BTreeMap<&'static str, u64>>,
     journal: Mutex<Vec<(SystemTime, String)>>,
+}
+
+/// A connection under way; the threads that pass on share it.
+struct Connected {
+    number: u64,
+    shared: Arc<Shared>,
 }
 
 /// What the side that reads answers is told of each request, in their order.
@@ -164,9 +171,15 @@ impl Drop for Proxy {
     }
 }
 
+impl Drop for Connected {
+    fn drop(&mut self) {
+        lock(&self.shared.connections).remove(&self.number);
+    }
+}
+
 impl Shared {
     fn cut_all(&self) {
-        for stream in lock(&self.connections).drain(..) {
+        for stream in std::mem::take(&mut *lock(&self.connections)).into_values().flatten() {
             // The other side may have closed it.
             drop(stream.shutdown(Shutdown::Both));
         }
@@ -198,7 +211,7 @@ impl Shared {
 
 fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
     let mut threads: Vec<JoinHandle<()>> = Vec::new();
-    for client in listener.incoming() {
+    for (number, client) in (0..).zip(listener.incoming()) {
         if shared.ended.load(Ordering::SeqCst) {
             break;
         }
@@ -210,28 +223,29 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
         // A server that is away refuses, and so do we.
         let Ok(server) = TcpStream::connect(server) else { continue };
         threads.retain(|thread| !thread.is_finished());
-        threads.extend(connect(client, server, shared));
+        threads.extend(connect(number, client, server, shared));
     }
     shared.cut_all();
     threads.into_iter().for_each(|thread| thread.join().expect("passing on does not panic"));
 }
 
 /// Two threads for a connection: requests that way, answers this way.
-fn connect(client: TcpStream, server: TcpStream, shared: &Arc<Shared>) -> Vec<JoinHandle<()>> {
+fn connect(number: u64, client: TcpStream, server: TcpStream, shared: &Arc<Shared>) -> Vec<JoinHandle<()>> {
     let copies = || -> std::io::Result<[TcpStream; 4]> {
         client.set_nodelay(true)?;
         server.set_nodelay(true)?;
         Ok([client.try_clone()?, server.try_clone()?, client.try_clone()?, server.try_clone()?])
     };
     let Ok([client_copy, server_copy, kept_client, kept_server]) = copies() else { return Vec::new() };
-    lock(&shared.connections).extend([kept_client, kept_server]);
+    lock(&shared.connections).insert(number, [kept_client, kept_server]);
+    let connected = Arc::new(Connected { number, shared: Arc::clone(shared) });
     let (tell, told) = channel();
     let requests = std::thread::spawn({
-        let shared = Arc::clone(shared);
-        move || requests(client, server, &shared, &tell)
+        let connected = Arc::clone(&connected);
+        move || requests(client, server, &connected.shared, &tell)
     });
-    let framing = shared.framing;
-    let answers = std::thread::spawn(move || answers(server_copy, client_copy, framing, &told));
+    let answers =
+        std::thread::spawn(move || answers(server_copy, client_copy, connected.shared.framing, &told));
     vec![requests, answers]
 }
 
@@ -293,4 +307,30 @@ fn answers(server: TcpStream, mut client: TcpStream, framing: Framing, told: &Re
 
 fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+
+    #[test]
+    fn nothing_is_kept_of_a_connection_that_has_ended() {
+        let server = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+        let address = server.local_addr().expect("it is bound").to_string();
+        let proxy = Proxy::start(&address, Framing::Kafka).expect("a port is free");
+
+        for _ in 0..20 {
+            let client = TcpStream::connect(proxy.address()).expect("the proxy listens");
+            let passed_on = server.accept().expect("the proxy connects");
+            drop((client, passed_on));
+        }
+
+        let began = Instant::now();
+        while !lock(&proxy.shared.connections).is_empty() {
+            assert!(began.elapsed() < Duration::from_secs(10), "connections are kept");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
 }
