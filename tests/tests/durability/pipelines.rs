@@ -146,7 +146,8 @@ fn slots_without_a_key_of_an_open_window_go_on_with_the_others() -> Result<()> {
 fn rows_are_read_while_the_old_state_of_windows_that_they_may_update_is_on_its_way() -> Result<()> {
     let _alone = alone();
     let mut random = Rng::with_seed(seed("updates"));
-    let feed = Feed { rows: 40_000, late_every: 20, late_ms: 1_500, ..one_partition(&mut random).feed };
+    // More than a slow machine reads until old state is back, four times.
+    let feed = Feed { rows: 120_000, late_every: 20, late_ms: 1_500, ..one_partition(&mut random).feed };
     let rules = Rules { size_ms: 700, bound_ms: feed.disorder_ms, lateness_ms: 2_500 };
     let mut trial = Trial::new(Setup { feed, rules, batch_rows: 100, ..Setup::default() })?;
     for (run, parallelism) in [2, 1, 3, 2].into_iter().enumerate() {
