@@ -127,31 +127,26 @@ pub(super) fn a_foreign_transaction_is_open(rig: &Rig, bug: &str) -> Result<Tria
     trial.signal(&mut running, Signal::Kill, "its progress is hidden")?;
     trial.ended(&mut running)?;
     let out = trial_out(&trial);
-    let published = settled(rig, &out)?;
-
-    let mut running = trial.start(&with(bug, 2, ""))?;
+    // Fenced, what the killed process had open is aborted, and hides no more what its other slot has committed.
+    let fenced = "publish.records.fence.after";
+    let mut running = trial.start(&with(bug, 2, &format!("{fenced}=sleep:1@1")))?;
+    ensure!(
+        trial.watch(&mut running, |running, _| running.has_said(fenced))?,
+        "{fenced}:\n{}",
+        running.said()
+    );
+    let published = rig.cluster.consume(&out)?.len();
     let began = Instant::now();
     trial.watch(&mut running, |_, _| began.elapsed() > Duration::from_secs(3))?;
     let meanwhile = rig.cluster.consume(&out)?.len();
     foreign.abort_transaction(WITHIN)?;
     ensure!(
         published == meanwhile || !bug.is_empty(),
-        "it published while it could not know what was published"
+        "it published while it could not know what was published: {published} records, then {meanwhile}\n{}",
+        running.said()
     );
     ends(&mut trial, running)?;
     Ok(trial)
-}
-
-/// How many records a topic has: a commit that was under way when its writer was killed has come to its end.
-fn settled(rig: &Rig, topic: &str) -> Result<usize> {
-    let mut before = rig.cluster.consume(topic)?.len();
-    loop {
-        std::thread::sleep(Duration::from_secs(1));
-        let now = rig.cluster.consume(topic)?.len();
-        if now == std::mem::replace(&mut before, now) {
-            return Ok(now);
-        }
-    }
 }
 
 /// A transaction of another producer, which stays open, in the topic of progress.
