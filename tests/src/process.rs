@@ -174,6 +174,15 @@ impl Running {
         Ok(kilobytes.parse::<u64>()? * 1024)
     }
 
+    /// The CPU time of all its threads, of the user and of the system.
+    pub fn cpu_time(&self) -> Result<Duration> {
+        const TICK: Duration = Duration::from_millis(10);
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid()))?;
+        let fields = stat.rsplit(") ").next().context("no name")?.split(' ').skip(11);
+        let ticks = fields.take(2).map(|field| Ok(field.parse::<u32>()?)).sum::<Result<u32>>()?;
+        Ok(TICK * ticks)
+    }
+
     /// Whether it is stopped: its state in `/proc` is `T`.
     pub fn is_frozen(&self) -> bool {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap_or_default();

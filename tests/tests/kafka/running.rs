@@ -173,3 +173,31 @@ fn found(folder: &JobFolder) -> Result<i64> {
     let results = results(folder)?;
     Ok(results.iter().filter(|((key, _), _)| key == "far").map(|(_, (rows, _))| rows).sum())
 }
+
+#[test]
+fn while_no_broker_answers_next_to_no_cpu_is_used() -> Result<()> {
+    let cluster = Cluster::start(ClusterSpec::default())?;
+    cluster.create_topic("clicks", 4, &[])?;
+    cluster.create_topic("results", 4, &[])?;
+    cluster.produce("clicks", 0, &rows(0..10), Producing::default())?;
+    let job = TopicJob { kafka: "", event_time: "{field: ts, idleTimeout: 500ms}", ..TopicJob::default() };
+    let folder = job.folder(&cluster, "clicks")?;
+    let path = folder.path().join("job.yaml");
+    let sink = format!(
+        "{{kafka: {{cluster: {{bootstrapServers: \"{}\"}}, topic: results}}, format: {{json: {{}}}}}}",
+        cluster.bootstrap()
+    );
+    let manifest = std::fs::read_to_string(&path)?.replace("{files: {url: out}}", &sink);
+    std::fs::write(&path, manifest.replace("interval: 100ms", "interval: 2s"))?;
+    let running = start(&folder)?;
+    eventually("results are in the topic", || Ok(cluster.consume("results")?.len() == 9))?;
+
+    cluster.signal(0, Signal::Kill)?;
+    std::thread::sleep(Duration::from_secs(3));
+    let before = running.cpu_time()?;
+    std::thread::sleep(Duration::from_secs(5));
+    let used = running.cpu_time()? - before;
+
+    ensure!(used < Duration::from_millis(500), "{used:?} of CPU in 5 s");
+    Ok(())
+}

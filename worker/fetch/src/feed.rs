@@ -121,8 +121,18 @@ impl Feed {
         self.leader.map(|leader| replica.unwrap_or(leader))
     }
 
+    /// All that was to be fetched has been.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.assigned.end.is_some_and(|end| self.next >= end)
+    }
+
+    /// Its broker cannot be asked.
+    pub(crate) fn is_away(&self) -> bool {
+        matches!(self.trouble, Some(Trouble::Away(_)))
+    }
+
     pub(crate) fn wanted(&self, now: Instant, waiting_bytes: usize) -> Wanted {
-        if self.assigned.end.is_some_and(|end| self.next >= end) {
+        if self.is_whole() {
             return Wanted::No;
         }
         match self.paused_until {

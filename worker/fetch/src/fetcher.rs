@@ -81,6 +81,15 @@ impl Fetcher {
     }
 }
 
+impl Fetcher {
+    /// Whether there is something to fetch, and no broker that it could be asked of.
+    pub fn is_cut_off(&self) -> bool {
+        let state = self.shared.state();
+        let mut wanted = state.feeds.iter().flatten().filter(|feed| !feed.is_whole()).peekable();
+        wanted.peek().is_some() && wanted.all(Feed::is_away)
+    }
+}
+
 impl Drop for Fetcher {
     fn drop(&mut self) {
         let mut state = self.shared.state();

@@ -26,6 +26,9 @@ use crate::pipeline::records::SourceError;
 
 /// How often the cluster is asked whether the topics are still the same.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// An answer takes no longer. While no broker can be reached, a question that waits makes librdkafka try thousands of
+/// times a second, whatever pauses are set.
+const ANSWER: Duration = Duration::from_secs(2);
 /// How often events are taken.
 const EVENTS_EVERY: Duration = Duration::from_millis(100);
 
@@ -109,9 +112,9 @@ impl Topics {
                 look.waiting = false;
                 look.answer = answer.unwrap_or_else(|_| std::mem::take(&mut look.answer));
             }
-        } else if now.duration_since(look.asked_at) >= LOOK_EVERY {
+        } else if now.duration_since(look.asked_at) >= LOOK_EVERY && !self.fetcher.is_cut_off() {
             (look.asked_at, look.waiting) = (now, true);
-            let limit = i32::try_from(LOOK_EVERY.as_millis()).expect("seconds are few");
+            let limit = i32::try_from(ANSWER.as_millis()).expect("seconds are few");
             look.describing.ask(&self.plan.topics, limit);
         }
         let described = look.answer.iter().find(|described| described.name == known.name);
