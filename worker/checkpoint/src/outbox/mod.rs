@@ -53,7 +53,7 @@ pub struct OutboxRecord<'a> {
     pub topic: Option<&'a str>,
     /// Its key; `None`: it is null.
     pub key: Option<&'a [u8]>,
-    /// Its headers, as [`headers`] reads them.
+    /// Its headers, as [`headers()`] reads them.
     pub headers: &'a [u8],
     /// What is in it.
     pub value: &'a [u8],
