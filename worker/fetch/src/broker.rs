@@ -12,7 +12,7 @@ use kafka_protocol::messages::{BrokerId, FetchRequest, FetchResponse, TopicName}
 use kafka_protocol::protocol::StrBytes;
 
 use crate::connection::{Connection, ConnectionError};
-use crate::feed::{Trouble, Wanted};
+use crate::feed::{Feed, Trouble, Wanted};
 use crate::fetcher::{Shared, State};
 use crate::settings::Settings;
 
@@ -50,9 +50,7 @@ pub(crate) fn run(shared: &Shared, id: i32) {
                 connection = None;
                 shared.closed(id);
                 failures += 1;
-                let (first, longest) = shared.settings.reconnect_pauses;
-                let pause = (first * 2_u32.saturating_pow(failures.min(16) - 1)).min(longest);
-                lose(shared, &asked, &error, pause);
+                lose(shared, &asked, &error, shared.settings.reconnect_pause(failures));
             }
         }
     }
@@ -69,7 +67,7 @@ fn next(shared: &Shared, id: i32, turn: &mut usize) -> Option<Asked> {
         let now = Instant::now();
         let (mut feeds, mut full, mut later) = (Vec::new(), false, None::<Instant>);
         for (number, feed) in state.feeds.iter().enumerate() {
-            let Some(feed) = feed.as_ref().filter(|feed| feed.broker(now) == Some(id)) else { continue };
+            let Some(feed) = feed.as_ref().filter(|feed| feed.broker() == Some(id)) else { continue };
             match feed.wanted(now, shared.settings.waiting_bytes) {
                 Wanted::Now => feeds.push(number),
                 Wanted::Full => full = true,
@@ -157,11 +155,8 @@ fn ask(
 
 fn take_in(shared: &Shared, asked: &Asked, answer: FetchResponse, length: usize) {
     let mut state = shared.state();
-    let refusal = ResponseError::try_from_code(answer.error_code);
-    for feed in refusal.iter().flat_map(|_| asked.feeds.values()) {
-        if let (Some(feed), Some(error)) = (&mut state.feeds[*feed], refusal) {
-            feed.not_led(error);
-        }
+    if let Some(error) = ResponseError::try_from_code(answer.error_code) {
+        state.each(asked.feeds.values(), |feed| feed.not_led(error));
     }
     for topic in answer.responses {
         let same = |asked: &FetchTopic| {
@@ -188,12 +183,7 @@ fn take_in(shared: &Shared, asked: &Asked, answer: FetchResponse, length: usize)
 fn lose(shared: &Shared, asked: &Asked, error: &ConnectionError, pause: Duration) {
     let reason = error.to_string();
     shared.tell(&reason);
-    let mut state = shared.state();
-    for feed in asked.feeds.values() {
-        if let Some(feed) = &mut state.feeds[*feed] {
-            feed.lose_leader(Trouble::Away(reason.clone()), pause);
-        }
-    }
-    drop(state);
+    let away = |feed: &mut Feed| feed.lose_leader(Trouble::Away(reason.clone()), pause);
+    shared.state().each(asked.feeds.values(), away);
     shared.changed();
 }

@@ -116,9 +116,8 @@ impl Feed {
     }
 
     /// The broker that is asked for it.
-    pub(crate) fn broker(&self, now: Instant) -> Option<i32> {
-        let replica = self.replica.filter(|(_, until)| now < *until).map(|(broker, _)| broker);
-        self.leader.map(|leader| replica.unwrap_or(leader))
+    pub(crate) fn broker(&self) -> Option<i32> {
+        self.replica.map(|(replica, _)| replica).or(self.leader)
     }
 
     /// All that was to be fetched has been.
@@ -177,6 +176,8 @@ impl Feed {
     pub(crate) fn answered(&mut self, data: PartitionData, of: usize, replica_for: Duration) {
         let now = Instant::now();
         self.paused_until = None;
+        // Here and not while time passes: whoever takes an answer in wakes the threads of other brokers.
+        self.replica = self.replica.filter(|(_, until)| now < *until);
         if let Some(error) = ResponseError::try_from_code(data.error_code) {
             return self.refused(error, now);
         }
@@ -187,7 +188,7 @@ impl Feed {
             return;
         }
         self.trouble = None;
-        if data.preferred_read_replica.0 >= 0 && Some(data.preferred_read_replica.0) != self.broker(now) {
+        if data.preferred_read_replica.0 >= 0 && Some(data.preferred_read_replica.0) != self.broker() {
             let (topic, partition, broker) =
                 (&self.assigned.topic, self.assigned.number, data.preferred_read_replica.0);
             debug!(topic, partition, broker, "reads from the replica that is near");

@@ -79,9 +79,7 @@ impl Fetcher {
         self.shared.changed.notify_all();
         Partition { shared: Arc::clone(&self.shared), feed, came }
     }
-}
 
-impl Fetcher {
     /// Whether there is something to fetch, and no broker that it could be asked of.
     pub fn is_cut_off(&self) -> bool {
         let state = self.shared.state();
@@ -135,6 +133,19 @@ impl Partition {
 impl Drop for Partition {
     fn drop(&mut self) {
         self.shared.state().feeds[self.feed] = None;
+    }
+}
+
+impl State {
+    /// Does this to those of the feeds whose readers are there.
+    pub(crate) fn each<'a>(
+        &mut self,
+        feeds: impl Iterator<Item = &'a usize>,
+        mut what: impl FnMut(&mut Feed),
+    ) {
+        for feed in feeds {
+            self.feeds[*feed].as_mut().map(&mut what);
+        }
     }
 }
 

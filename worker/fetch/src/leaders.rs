@@ -73,7 +73,7 @@ fn wait_for_work(shared: &Shared, asked_at: Instant) -> MutexGuard<'_, State> {
     let mut state = shared.state();
     loop {
         let now = Instant::now();
-        let needs = |feed: &Feed| match feed.broker(now) {
+        let needs = |feed: &Feed| match feed.broker() {
             None => Some(feed.paused_until.unwrap_or(now)),
             Some(broker) => (!state.working.contains(&broker)).then_some(now),
         };
@@ -151,8 +151,7 @@ impl Asking {
     fn pause(&mut self, shared: &Shared) -> Duration {
         self.connection = None;
         self.failures += 1;
-        let (first, longest) = shared.settings.reconnect_pauses;
-        (first * 2_u32.saturating_pow(self.failures.min(16) - 1)).min(longest)
+        shared.settings.reconnect_pause(self.failures)
     }
 }
 
@@ -187,8 +186,7 @@ fn host(host: &str) -> String {
 
 /// The brokers that are to be asked for records and are not yet.
 fn more_brokers(state: &mut State) -> Vec<i32> {
-    let now = Instant::now();
-    let wanted: BTreeSet<i32> = state.feeds.iter().flatten().filter_map(|feed| feed.broker(now)).collect();
+    let wanted: BTreeSet<i32> = state.feeds.iter().flatten().filter_map(Feed::broker).collect();
     let more = wanted.into_iter().filter(|broker| state.brokers.contains_key(broker));
     let more: Vec<i32> = more.filter(|broker| !state.working.contains(broker)).collect();
     state.working.extend(&more);

@@ -120,4 +120,10 @@ impl Settings {
             security,
         }
     }
+
+    /// How long to stay away from a broker that has failed so often in a row, once at least.
+    pub(crate) fn reconnect_pause(&self, failures: u32) -> Duration {
+        let (first, longest) = self.reconnect_pauses;
+        (first * 2_u32.saturating_pow(failures.min(16) - 1)).min(longest)
+    }
 }
