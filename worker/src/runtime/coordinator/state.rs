@@ -24,6 +24,8 @@ use super::savepoints::Savepoints;
 use super::step::{Appending, Publishing, Report, Step};
 use crate::runtime::messages::{FailureKind, PublishedFile, ToCoordinator, ToWorker};
 
+/// The longest from the start to the first barrier: whoever waits for results has waited for the start already.
+const FIRST_INTERVAL: Duration = Duration::from_millis(500);
 /// How long workers have to register.
 const REGISTER_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -71,7 +73,7 @@ impl Coordinator {
             last_epoch: setup.last_epoch,
             step: Step::Registering { until: now + REGISTER_TIMEOUT },
             savepoints: Savepoints::default(),
-            next_barrier: now + setup.interval,
+            next_barrier: now + setup.interval.min(FIRST_INTERVAL),
             not_before: now,
             abandoned_in_a_row: 0,
             early: false,
