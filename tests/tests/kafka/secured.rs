@@ -60,9 +60,14 @@ fn a_certificate_lets_a_job_in_and_rights_may_be_taken_away_and_given_back() -> 
     good.run_well(&[])?;
     let unknown = fails(&bounded(&ASKED[2..])?)?;
     let nobody = fails(&bounded("ca: {file: authority.crt}")?)?;
+    let manifest = super::sink::manifest(&cluster, "clicks", "ExactlyOnce");
+    let tls = ", tls: {ca: {file: authority.crt}}}, topic";
+    let writer = JobFolder::new(&manifest.replacen("\"}, topic", &format!("\"{tls}"), 1))?;
+    std::fs::copy(certificates.path().join("authority.crt"), writer.path().join("authority.crt"))?;
+    let no_writer = fails(&writer)?;
 
     assert_eq!(results(&good)?, expected((0..10).map(|n| ("k", n, 20_000 * n))));
-    for said in [&unknown, &nobody] {
+    for said in [&unknown, &nobody, &no_writer] {
         assert!(said.contains("refuses to") && said.contains("check `tls` and `sasl`"), "{said}");
     }
     taken_away_and_given_back(&cluster, certificates.path(), &mutual)

@@ -74,6 +74,7 @@ fn a_password_lets_a_job_in_and_shows_nowhere() -> Result<()> {
         assert!(!ended.said.contains(CANARY) && !refused.contains(CANARY) && found.is_empty(), "{found:?}");
         if !plain {
             shows_nowhere_while_it_runs(&cluster)?;
+            lets_a_sink_in_or_says_why_not(&cluster)?;
         }
     }
     Ok(())
@@ -107,6 +108,25 @@ fn shows_nowhere_while_it_runs(cluster: &Cluster) -> Result<()> {
         let cores = fs::read_dir(folder.path())?.flatten();
         let cores = cores.filter(|file| file.file_name().to_string_lossy().starts_with("core"));
         assert_eq!(cores.count(), 1, "there is a core file to look into");
+    }
+    Ok(())
+}
+
+fn lets_a_sink_in_or_says_why_not(cluster: &Cluster) -> Result<()> {
+    cluster.create_topic("counts", 1, &[])?;
+    let sasl = "sasl: {mechanism: SCRAM-SHA-512, username: reader, password: {file: password}}";
+    for (delivery, password) in [("ExactlyOnce", "wrong"), ("AtLeastOnce", "wrong"), ("ExactlyOnce", CANARY)]
+    {
+        let manifest = super::sink::manifest(cluster, "counts", delivery);
+        let folder = JobFolder::new(&manifest.replacen("\"}, topic", &format!("\", {sasl}}}, topic"), 1))?;
+        folder.write("password", password)?;
+
+        let ended = ends(start(&folder)?)?;
+
+        let refused = "refuses to tell its id: ";
+        assert_eq!(ended.said.contains(refused), password == "wrong", "{}", ended.said);
+        assert_eq!(ended.code, Some(i32::from(password == "wrong")), "{}", ended.said);
+        assert!(!ended.said.contains(CANARY), "a secret shows");
     }
     Ok(())
 }

@@ -16,7 +16,7 @@ const ROWS: u64 = 60_000;
 const WAIT_MAX: Duration = Duration::from_secs(120);
 
 /// 10 windows of 6 s of event time, in some 3 s.
-fn manifest(cluster: &Cluster, topic: &str, delivery: &str) -> String {
+pub(super) fn manifest(cluster: &Cluster, topic: &str, delivery: &str) -> String {
     let servers = cluster.bootstrap();
     format!(
         r#"

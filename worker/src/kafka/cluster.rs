@@ -10,7 +10,7 @@ use rdkafka::consumer::Consumer;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{Offset, TopicPartitionList};
 use streamjob_checkpoint::retry::Pauses;
-use streamjob_crds::KafkaRole;
+use streamjob_crds::{KafkaRole, PROGRESS_TOPIC};
 use streamjob_plan::KafkaClusterPlan;
 use tracing::warn;
 
@@ -62,9 +62,11 @@ impl Cluster {
     /// The cluster's id.
     pub fn id(&self) -> Result<String, TopicError> {
         self.patiently("tell its id", || {
-            // The first to be asked: a refusal is to be told soon.
-            let id = self.consumer.client().fetch_cluster_id(FIRST_ANSWER);
-            id.ok_or(RDKafkaErrorCode::OperationTimedOut)
+            // The first to be asked: a refusal is to be told soon. The id comes with any metadata, for which alone
+            // librdkafka connects before a second is over.
+            let client = self.consumer.client();
+            client.fetch_metadata(Some(PROGRESS_TOPIC), FIRST_ANSWER).map_err(|error| code(&error))?;
+            client.fetch_cluster_id(FIRST_ANSWER).ok_or(RDKafkaErrorCode::OperationTimedOut)
         })
     }
 
@@ -122,17 +124,17 @@ impl Cluster {
             for _ in 0..EVENTS_MAX {
                 let _event = self.consumer.poll(Duration::ZERO);
             }
-            let trouble = self.consumer.context().trouble(RECENT);
-            let refused = trouble.as_ref().filter(|(code, _)| code.is_some_and(|code| !may_pass(code)));
-            if !may_pass(error) || refused.is_some() {
-                let reason = refused.map_or_else(|| error.to_string(), |(_, reason)| reason.clone());
+            let watch = self.consumer.context();
+            let refusal = watch.refusal(RECENT);
+            if !may_pass(error) || refusal.is_some() {
+                let reason = refusal.unwrap_or_else(|| error.to_string());
                 return Err(TopicError::Refused {
                     servers: self.servers.clone(),
                     what: what.to_owned(),
                     reason,
                 });
             }
-            let cause = trouble.map_or_else(|| error.to_string(), |(_, reason)| reason);
+            let cause = watch.trouble(RECENT).map_or_else(|| error.to_string(), |(_, reason)| reason);
             warn!(servers = self.servers, what, cause, "no answer from Kafka; asked again");
             failures += 1;
             std::thread::sleep(PAUSES.after(failures));

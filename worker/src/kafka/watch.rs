@@ -12,6 +12,8 @@ use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use tracing::{debug, warn};
 
+use super::may_pass;
+
 /// The same is not told again before this.
 const TOLD_AGAIN: Duration = Duration::from_secs(30);
 
@@ -37,6 +39,12 @@ impl Watch {
     pub fn trouble(&self, within: Duration) -> Option<(Option<RDKafkaErrorCode>, String)> {
         let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         last.as_ref().filter(|last| last.at.elapsed() <= within).map(|last| (last.code, last.reason.clone()))
+    }
+
+    /// What no time mends, unless someone does: a password, a certificate.
+    pub fn refusal(&self, within: Duration) -> Option<String> {
+        let (code, reason) = self.trouble(within)?;
+        code.is_some_and(|code| !may_pass(code)).then_some(reason)
     }
 
     fn note(&self, code: Option<RDKafkaErrorCode>, reason: &str) {
@@ -65,6 +73,9 @@ impl ClientContext for Watch {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
+        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::PartitionEOF) {
+            return;
+        }
         // A broker that refuses a certificate does so after the handshake, by an alert: to librdkafka the connection broke.
         let refused = reason.contains("SSL alert number").then_some(RDKafkaErrorCode::SSL);
         self.note(refused.or(error.rdkafka_error_code()), reason);

@@ -195,7 +195,7 @@ fn start_as(
     refuse_to_publish_again(state, &log, plan)?;
     let request = StartRequest {
         owner: owner(plan),
-        sink: sink_identity(state, plan)?,
+        sink: sink_identity(plan)?,
         fingerprint: plan.fingerprint(),
         generation,
         begin,
@@ -231,14 +231,12 @@ fn start_as(
 }
 
 /// What each target is: a folder, or a topic of a cluster, which is known by its id.
-fn sink_identity(state: &State, plan: &Plan) -> Result<BTreeMap<String, String>, RunError> {
+fn sink_identity(plan: &Plan) -> Result<BTreeMap<String, String>, RunError> {
     let folders = wiring::folders(plan).into_iter();
     let folder = |(target, folder): (Target, Folder)| (target.name().to_owned(), shown(&folder.path));
     let mut identity: BTreeMap<String, String> = folders.map(folder).collect();
     if let Some(output) = &plan.kafka_output {
-        let retries = state.store.retries();
-        let asked = || async { sink::cluster_id(&output.cluster) };
-        let cluster = state.runtime.block_on(retries.run(Patience::Endless, asked))?;
+        let cluster = sink::cluster_id(&output.cluster)?;
         let topics = wiring::topics(plan).into_iter();
         let topic = |(target, topic): (Target, Topic)| {
             (target.name().to_owned(), format!("kafka:{cluster}/{}", topic.name))

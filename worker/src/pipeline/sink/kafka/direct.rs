@@ -4,7 +4,7 @@
 //! Never: takes back what was sent: after a failure some of it is sent again.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, PoisonError};
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use arrow::array::Array as _;
@@ -16,7 +16,7 @@ use streamjob_crds::KafkaRole;
 use streamjob_plan::KafkaOutputPlan;
 
 use super::error::KafkaSinkError;
-use super::producer::{FIXED, Failed, Quiet, check_topic, enqueue};
+use super::producer::{FIXED, Failed, Sending, TURN, check_topic, enqueue};
 use super::{SinkError, Target};
 use crate::kafka::KafkaConfig;
 
@@ -28,7 +28,7 @@ const LOOK: Duration = Duration::from_millis(100);
 
 /// Sends records as they come.
 pub struct DirectSink {
-    producer: ThreadedProducer<Quiet>,
+    producer: ThreadedProducer<Sending>,
     failed: Failed,
     topics: BTreeMap<Target, String>,
     /// Topics that were there.
@@ -44,7 +44,7 @@ impl DirectSink {
         // Without a time-out librdkafka tries until it succeeds, in the order of sending.
         config.set("message.timeout.ms", "0");
         let failed = Failed::default();
-        let producer = config.create(Quiet { failed: Arc::clone(&failed) })?;
+        let producer = config.create(Sending::noting(&failed))?;
         Ok(Self { producer, failed, topics, there: BTreeSet::new() })
     }
 
@@ -75,7 +75,7 @@ impl DirectSink {
     /// Waits until all that was sent has arrived.
     pub async fn flush(&mut self) -> Result<(), KafkaSinkError> {
         loop {
-            let flushed = self.producer.flush(LOOK);
+            let flushed = self.producer.flush(TURN);
             if let Some(cause) = self.failed.lock().unwrap_or_else(PoisonError::into_inner).take() {
                 return Err(sending("the sink")(cause));
             }

@@ -7,6 +7,8 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use streamjob_checkpoint::retry::Passing;
 use thiserror::Error;
 
+use crate::kafka::TopicError;
+
 /// Why records could not be published. None of the epoch is visible to readers of committed records.
 #[derive(Debug, Error)]
 pub enum KafkaSinkError {
@@ -18,12 +20,19 @@ pub enum KafkaSinkError {
         /// What librdkafka says.
         cause: KafkaError,
     },
-    /// No broker answers.
-    #[error("no broker of `{servers}` has answered; check `cluster.bootstrapServers` and that brokers run")]
-    Unreachable {
-        /// As the manifest has them.
+    /// The cluster refuses, or knows this client no longer.
+    #[error(
+        "Kafka at {servers} refuses: {reason}; check `tls` and `sasl` of the cluster, and the user's rights"
+    )]
+    Refused {
+        /// The brokers.
         servers: String,
+        /// What it says.
+        reason: String,
     },
+    /// What is asked of it at the start.
+    #[error(transparent)]
+    Cluster(#[from] TopicError),
     /// A topic that is not there.
     #[error("the topic `{topic}`, which the manifest writes to, is not there; create it and run again")]
     NoTopic {
@@ -101,7 +110,9 @@ impl Passing for KafkaSinkError {
                         | RDKafkaErrorCode::UnsupportedFeature
                 )
             ),
-            Self::Unreachable { .. } | Self::ProgressUnknown { .. } => true,
+            // Passwords and certificates are read again with the next try.
+            Self::Refused { .. } | Self::ProgressUnknown { .. } => true,
+            Self::Cluster(error) => error.may_pass(),
             Self::NoTopic { .. }
             | Self::ProgressTopic { .. }
             | Self::ProgressTooNew { .. }

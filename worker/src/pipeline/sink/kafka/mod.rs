@@ -17,7 +17,7 @@ mod progress;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use rdkafka::admin::AdminClient;
+use futures::future::{try_join, try_join_all};
 use streamjob_checkpoint::fail_point;
 use streamjob_checkpoint::outbox::OutboxRecord;
 use streamjob_checkpoint::planted::{self, Bug};
@@ -26,13 +26,15 @@ use streamjob_plan::{KafkaClusterPlan, KafkaOutputPlan};
 
 pub use self::direct::DirectSink;
 pub use self::error::KafkaSinkError;
-use self::producer::{Committed, Producer, Quiet};
+use self::producer::{Committed, Producer};
 use self::progress::{Known, ProgressTopic};
 use super::{SinkError, Target};
-use crate::kafka::KafkaConfig;
+use crate::kafka::{Cluster, KafkaConfig};
 
 /// How long one call of the cluster may take; calls that take longer are made again.
 const CALL: Duration = Duration::from_secs(5);
+/// The group of our consumers, which joins none.
+const GROUP: &str = "streamjob-progress";
 
 /// Whose output a publisher publishes.
 #[derive(Clone, Debug)]
@@ -73,13 +75,9 @@ pub struct KafkaPublication<'a> {
     slots: BTreeSet<u32>,
 }
 
-/// The id of the cluster that is written to: what stays while brokers and their addresses change.
+/// The id of the cluster that is written to: what stays while brokers and their addresses change. Waits for brokers.
 pub fn cluster_id(cluster: &KafkaClusterPlan) -> Result<String, SinkError> {
-    let client: AdminClient<Quiet> = KafkaConfig::new(cluster, KafkaRole::Client)?.create(Quiet::default())?;
-    match client.inner().fetch_cluster_id(CALL) {
-        Some(id) => Ok(id),
-        None => Err(KafkaSinkError::Unreachable { servers: cluster.bootstrap_servers.clone() }.into()),
-    }
+    Ok(Cluster::new(cluster, GROUP)?.id().map_err(KafkaSinkError::Cluster)?)
 }
 
 impl KafkaPublisher {
@@ -105,23 +103,11 @@ impl KafkaPublisher {
         if self.ready.is_some() {
             return Ok(());
         }
-        let config = KafkaConfig::new(&self.plan.cluster, KafkaRole::Producer)?;
-        let topic = ProgressTopic::ensure(&self.plan.cluster).await?;
-        topic.check_targets(self.topics.values())?;
         let early = match planted::is(Bug::ProgressBeforeFence) {
-            true => Some(topic.read(&self.life.lineage).await?),
+            true => Some(ProgressTopic::ensure(&self.plan.cluster).await?.read(&self.life.lineage).await?),
             false => None,
         };
-        fail_point::hit("publish.records.fence.before");
-        let mut producers = BTreeMap::new();
-        for slot in 0..self.life.slots {
-            let mut id = format!("streamjob.{}.{}.{slot}", self.life.job, self.life.lineage);
-            if planted::is(Bug::IdOfProcess) {
-                id += &format!(".{}", std::process::id());
-            }
-            producers.insert(slot, Producer::start(&config, &id).await?);
-        }
-        fail_point::hit("publish.records.fence.after");
+        let (topic, producers) = try_join(self.topics_are_there(), self.fence()).await?;
         let known = match early.or_else(|| self.stale.take()) {
             Some(known) => known,
             None => topic.read(&self.life.lineage).await?,
@@ -130,6 +116,29 @@ impl KafkaPublisher {
         known.check_not_beyond(self.life.newest)?;
         self.ready = Some(Ready { producers, known, there: BTreeSet::new() });
         Ok(())
+    }
+
+    async fn topics_are_there(&self) -> Result<ProgressTopic, SinkError> {
+        let topic = ProgressTopic::ensure(&self.plan.cluster).await?;
+        topic.check_targets(self.topics.values())?;
+        Ok(topic)
+    }
+
+    /// The producers of all slots: none of their forerunners can commit any more.
+    async fn fence(&self) -> Result<BTreeMap<u32, Producer>, SinkError> {
+        let config = KafkaConfig::new(&self.plan.cluster, KafkaRole::Producer)?;
+        fail_point::hit("publish.records.fence.before");
+        let mut producers = BTreeMap::new();
+        for slot in 0..self.life.slots {
+            let mut id = format!("streamjob.{}.{}.{slot}", self.life.job, self.life.lineage);
+            if planted::is(Bug::IdOfProcess) {
+                id += &format!(".{}", std::process::id());
+            }
+            producers.insert(slot, Producer::new(&config, &id, &self.plan.cluster.bootstrap_servers)?);
+        }
+        try_join_all(producers.values().map(Producer::fence)).await?;
+        fail_point::hit("publish.records.fence.after");
+        Ok(producers)
     }
 
     /// Begins to publish an epoch: a transaction for each of these slots that has not published it.
@@ -196,7 +205,7 @@ impl KafkaPublication<'_> {
     pub async fn commit(mut self) -> Result<(), SinkError> {
         let (epoch, mut asked_again) = (self.epoch, false);
         fail_point::hit("publish.records.send.after");
-        while let Some(slot) = self.slots.first().copied() {
+        for &slot in &self.slots {
             let key = progress::key(&self.publisher.life.lineage, slot);
             let value = progress::value(epoch);
             let producer = producer(&mut self.publisher.ready, slot);
@@ -211,6 +220,10 @@ impl KafkaPublication<'_> {
                 ..OutboxRecord::default()
             };
             producer.send(progress::TOPIC, &record).await?;
+        }
+        // What was sent is under way for all of them.
+        while let Some(slot) = self.slots.first().copied() {
+            let producer = producer(&mut self.publisher.ready, slot);
             fail_point::hit("publish.records.commit.before");
             asked_again |= producer.commit().await? == Committed::PerhapsAskedAgain;
             fail_point::hit("publish.records.commit.after");

@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 
 use rdkafka::client::{Client, ClientContext};
 use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Header, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, Producer as _, ProducerContext, ThreadedProducer};
@@ -16,7 +15,7 @@ use streamjob_checkpoint::outbox::{OutboxRecord, headers};
 
 use super::CALL;
 use super::error::KafkaSinkError;
-use crate::kafka::KafkaConfig;
+use crate::kafka::{ConfigError, KafkaConfig, Watch};
 
 /// What every producer is set up with, whatever the manifest says.
 pub(super) const FIXED: &[(&str, &str)] =
@@ -32,11 +31,18 @@ const OUTCOME: Duration = Duration::from_secs(60);
 /// Between two looks at a queue that is full.
 const FULL_PAUSE: Duration = Duration::from_millis(2);
 
+/// How long a call may hold the thread, on which other producers have their turn. Flushing takes all of it, as another
+/// thread hears of what has arrived.
+pub(super) const TURN: Duration = Duration::from_millis(2);
+/// What was refused before that has nothing to do with what fails now.
+const RECENT: Duration = Duration::from_secs(5);
+
 /// One producer.
 pub(super) struct Producer {
-    producer: ThreadedProducer<Quiet>,
+    producer: ThreadedProducer<Sending>,
     failed: Failed,
     id: String,
+    servers: String,
 }
 
 /// How a transaction was committed.
@@ -52,25 +58,30 @@ pub(super) enum Committed {
 /// The first record that did not arrive.
 pub(super) type Failed = Arc<Mutex<Option<KafkaError>>>;
 
-/// The context of a client that only answers: what fails is an error of the call, or of a record that did not arrive.
-#[derive(Default)]
-pub(super) struct Quiet {
-    pub(super) failed: Failed,
+/// The context of a producer.
+pub(super) struct Sending {
+    watch: Watch,
+    failed: Failed,
 }
 
-impl ClientContext for Quiet {
-    fn log(&self, _level: RDKafkaLogLevel, facility: &str, message: &str) {
-        tracing::debug!(facility, message, "librdkafka");
+impl Sending {
+    /// What does not arrive is put there.
+    pub(super) fn noting(failed: &Failed) -> Self {
+        Self { watch: Watch::default(), failed: Arc::clone(failed) }
+    }
+}
+
+impl ClientContext for Sending {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        self.watch.log(level, facility, message);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        tracing::debug!(%error, reason, "librdkafka");
+        self.watch.error(error, reason);
     }
 }
 
-impl ConsumerContext for Quiet {}
-
-impl ProducerContext for Quiet {
+impl ProducerContext for Sending {
     type DeliveryOpaque = ();
 
     fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
@@ -83,7 +94,7 @@ impl ProducerContext for Quiet {
 
 /// Hands a record to a producer, waiting for room in its queue.
 pub(super) async fn enqueue(
-    producer: &ThreadedProducer<Quiet>,
+    producer: &ThreadedProducer<Sending>,
     topic: &str,
     OutboxRecord { key, headers: bytes, value, .. }: &OutboxRecord<'_>,
 ) -> Result<(), KafkaError> {
@@ -106,7 +117,7 @@ pub(super) async fn enqueue(
 }
 
 /// That a topic is there.
-pub(super) fn check_topic(client: &Client<Quiet>, topic: &str) -> Result<(), KafkaSinkError> {
+pub(super) fn check_topic<C: ClientContext>(client: &Client<C>, topic: &str) -> Result<(), KafkaSinkError> {
     let asked = KafkaSinkError::call(format!("look for the topic `{topic}`"));
     let metadata = client.fetch_metadata(Some(topic), CALL).map_err(asked)?;
     let there = metadata
@@ -117,19 +128,21 @@ pub(super) fn check_topic(client: &Client<Quiet>, topic: &str) -> Result<(), Kaf
 }
 
 impl Producer {
-    /// Makes the producer of this transactional id and ends what its forerunners have open: none of them can commit
-    /// any more when it returns.
-    pub(super) async fn start(config: &KafkaConfig, id: &str) -> Result<Self, super::SinkError> {
+    /// The producer of this transactional id, which is to [fence](Self::fence) before anything else.
+    pub(super) fn new(config: &KafkaConfig, id: &str, servers: &str) -> Result<Self, ConfigError> {
         let mut config = config.clone();
         config.set_defaults(DEFAULTS);
         config.set_all(FIXED);
         config.set_all(RETRIES);
         config.set("transactional.id", id);
         let failed = Failed::default();
-        let producer: ThreadedProducer<Quiet> = config.create(Quiet { failed: Arc::clone(&failed) })?;
-        let producer = Self { producer, failed, id: id.to_owned() };
-        producer.until_known("begin as", |producer| producer.init_transactions(CALL)).await?;
-        Ok(producer)
+        let producer = config.create(Sending::noting(&failed))?;
+        Ok(Self { producer, failed, id: id.to_owned(), servers: servers.to_owned() })
+    }
+
+    /// Ends what forerunners have open: none of them can commit any more when it returns.
+    pub(super) async fn fence(&self) -> Result<(), KafkaSinkError> {
+        self.until_known("begin as", |producer| producer.init_transactions(TURN)).await
     }
 
     pub(super) fn begin(&mut self) -> Result<(), KafkaSinkError> {
@@ -154,8 +167,9 @@ impl Producer {
     /// Commits the open transaction. After an error nobody knows whether it is committed.
     pub(super) async fn commit(&mut self) -> Result<Committed, KafkaSinkError> {
         let began = Instant::now();
-        while self.producer.flush(CALL).is_err() && self.lock_failed().is_none() && began.elapsed() < OUTCOME
+        while self.producer.flush(TURN).is_err() && self.lock_failed().is_none() && began.elapsed() < OUTCOME
         {
+            self.check_refused()?;
             tokio::task::yield_now().await;
         }
         let began = Instant::now();
@@ -178,7 +192,7 @@ impl Producer {
     async fn until_known(
         &self,
         action: &str,
-        call: impl Fn(&ThreadedProducer<Quiet>) -> Result<(), KafkaError>,
+        call: impl Fn(&ThreadedProducer<Sending>) -> Result<(), KafkaError>,
     ) -> Result<(), KafkaSinkError> {
         let began = Instant::now();
         loop {
@@ -187,8 +201,17 @@ impl Producer {
                 Err(KafkaError::Transaction(error)) if error.is_retriable() && began.elapsed() < OUTCOME => {}
                 Err(error) => return Err(self.failed_to(action)(error)),
             }
+            self.check_refused()?;
             // Whoever waits for us may have gone.
             tokio::task::yield_now().await;
+        }
+    }
+
+    /// A client goes on with the password that it was given: one that is refused is to be followed by another.
+    fn check_refused(&self) -> Result<(), KafkaSinkError> {
+        match self.producer.client().context().watch.refusal(RECENT) {
+            Some(reason) => Err(KafkaSinkError::Refused { servers: self.servers.clone(), reason }),
+            None => Ok(()),
         }
     }
 

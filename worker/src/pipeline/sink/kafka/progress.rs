@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::Consumer;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::{Offset, TopicPartitionList};
@@ -17,10 +17,10 @@ use streamjob_crds::{KafkaRole, PROGRESS_TOPIC};
 use streamjob_plan::KafkaClusterPlan;
 
 use super::error::KafkaSinkError;
-use super::producer::{Quiet, check_topic};
-use super::{CALL, SinkError};
-use crate::kafka::KafkaConfig;
+use super::producer::check_topic;
+use super::{CALL, GROUP, SinkError};
 use crate::kafka::cluster::consumer_config;
+use crate::kafka::{KafkaConfig, Watch, WatchedConsumer};
 
 /// Its name.
 pub(super) const TOPIC: &str = PROGRESS_TOPIC;
@@ -33,15 +33,17 @@ const SETTINGS: &[(&str, &str)] =
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Between two looks at it.
 const LOOK: Duration = Duration::from_millis(100);
+/// How long a broker waits for more before it says that the end is reached.
+const END_MS: &str = "10";
 /// The version of a record's value.
 const VERSION: u32 = 1;
 
 /// The topic, which is there and is as it must be.
 pub(super) struct ProgressTopic {
     /// Sees all records.
-    any: BaseConsumer<Quiet>,
+    any: WatchedConsumer,
     /// Sees committed ones.
-    committed: BaseConsumer<Quiet>,
+    committed: WatchedConsumer,
 }
 
 /// What is published of a lineage: slot to newest epoch.
@@ -106,20 +108,27 @@ impl Known {
 impl ProgressTopic {
     /// Makes the topic, if it is not there, and checks it.
     pub(super) async fn ensure(cluster: &KafkaClusterPlan) -> Result<Self, SinkError> {
-        let admin: AdminClient<Quiet> =
-            KafkaConfig::new(cluster, KafkaRole::Client)?.create(Quiet::default())?;
-        create(&admin).await?;
-        check_settings(&admin).await?;
-        let consumer = |isolation: &str| -> Result<BaseConsumer<Quiet>, SinkError> {
-            let mut config = consumer_config(cluster, "streamjob-progress")?;
+        let admin: AdminClient<Watch> =
+            KafkaConfig::new(cluster, KafkaRole::Client)?.create(Watch::default())?;
+        let consumer = |isolation: &str| -> Result<WatchedConsumer, SinkError> {
+            let mut config = consumer_config(cluster, GROUP)?;
             config.set("isolation.level", isolation);
-            Ok(config.create(Quiet::default())?)
+            config.set("fetch.wait.max.ms", END_MS);
+            Ok(config.create(Watch::default())?)
         };
         let committed = match planted::is(Bug::ProgressUncommitted) {
             true => "read_uncommitted",
             false => "read_committed",
         };
+        // They connect while the topic is looked for.
         let topic = Self { any: consumer("read_uncommitted")?, committed: consumer(committed)? };
+        if !is_compacted(&admin).await? {
+            create(&admin).await?;
+            if !is_compacted(&admin).await? {
+                // A broker may not have heard yet of a topic that was just made.
+                return Err(looking(KafkaError::AdminOp(RDKafkaErrorCode::UnknownTopicOrPartition)).into());
+            }
+        }
         let metadata = topic.any.fetch_metadata(Some(TOPIC), CALL).map_err(looking)?;
         let partitions = metadata.topics().first().map_or(0, |topic| topic.partitions().len());
         if partitions > 1 {
@@ -177,7 +186,7 @@ impl ProgressTopic {
     }
 }
 
-async fn create(admin: &AdminClient<Quiet>) -> Result<(), KafkaSinkError> {
+async fn create(admin: &AdminClient<Watch>) -> Result<(), KafkaSinkError> {
     let new =
         SETTINGS.iter().fold(NewTopic::new(TOPIC, 1, TopicReplication::Fixed(-1)), |topic, (name, value)| {
             topic.set(name, value)
@@ -190,16 +199,14 @@ async fn create(admin: &AdminClient<Quiet>) -> Result<(), KafkaSinkError> {
     }
 }
 
-async fn check_settings(admin: &AdminClient<Quiet>) -> Result<(), KafkaSinkError> {
+/// Whether the topic is as it must be; `false`: it is not there.
+async fn is_compacted(admin: &AdminClient<Watch>) -> Result<bool, KafkaSinkError> {
     let options = AdminOptions::new().request_timeout(Some(CALL));
     let described =
         admin.describe_configs([&ResourceSpecifier::Topic(TOPIC)], &options).await.map_err(looking)?;
     let settings = described.into_iter().next().and_then(Result::ok);
     let policy = settings.and_then(|settings| settings.get("cleanup.policy")?.value.clone());
-    let Some(policy) = policy.filter(|policy| !policy.is_empty()) else {
-        // A broker may not have heard yet of a topic that was just made.
-        return Err(looking(KafkaError::AdminOp(RDKafkaErrorCode::UnknownTopicOrPartition)));
-    };
+    let Some(policy) = policy.filter(|policy| !policy.is_empty()) else { return Ok(false) };
     if policy != "compact" {
         let what = format!(
             "has cleanup.policy `{policy}` and must have `compact`: what is published would be forgotten"
@@ -208,7 +215,7 @@ async fn check_settings(admin: &AdminClient<Quiet>) -> Result<(), KafkaSinkError
             "set it with kafka-configs --alter --entity-type topics --add-config cleanup.policy=compact";
         return Err(KafkaSinkError::ProgressTopic { topic: TOPIC, what, remedy });
     }
-    Ok(())
+    Ok(true)
 }
 
 fn looking(cause: KafkaError) -> KafkaSinkError {
