@@ -1,0 +1,6 @@
+//! The operator: observe -> decide -> apply -> report.
+//!
+//! Owns: turning StreamJobs of a cluster into workers that run them, and keeping them so.
+//! Never: reads a Secret, a record or an object store.
+
+#![forbid(unsafe_code)]
