@@ -39,7 +39,7 @@ test-long: ## make test, then everything again at full figures (about three hour
 	# Both engines must give the same results; what a debug build takes for it is of no interest.
 	@tests/setup kafka flink
 	$(TARGET)/debug/$(COMPARE) --streamjob $(TARGET)/debug/streamjob --rows 200000 --rate 5000 --seconds 10 --pairs 1 --attempts 1 \
-	  --cells w1-100k,w2-100k-p2,w3-100k-1s,w3-100k-1s-rocksdb,recovery-100k
+	  --cells w1-100k,w2-100k-p2,w3-100k-1s,w3-100k-1s-rocksdb,recovery-10k
 
 .PHONY: lint
 lint: ## formatting and clippy, warnings are errors

@@ -129,7 +129,10 @@ impl Job<'_> {
                 command.args(["--log", "info,streamjob_worker=debug"]);
                 command
             }
-            Engine::Flink => self.twin(),
+            Engine::Flink => {
+                fs::create_dir_all(self.temporary())?;
+                self.twin()
+            }
         };
         Watched::start(command)
     }
@@ -198,6 +201,11 @@ spec:
         )
     }
 
+    /// For Flink: what is of use to one process only.
+    fn temporary(&self) -> PathBuf {
+        self.folder.join("tmp")
+    }
+
     fn twin(&self) -> Command {
         let cell = self.cell;
         let mut command = Command::new(twin());
@@ -233,7 +241,8 @@ spec:
         option("managed", managed);
         let arguments: Vec<_> = command.get_args().map(ToOwned::to_owned).collect();
         let mut whole = Command::new(command.get_program());
-        whole.arg("run").args(arguments);
+        // What Flink unpacks and buffers goes with the run's folder; after a kill nobody else would remove it.
+        whole.arg("run").args(arguments).env("TMPDIR", self.temporary());
         whole
     }
 }

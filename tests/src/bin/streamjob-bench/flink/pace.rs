@@ -27,8 +27,8 @@ pub(crate) const BOUND_MS: i64 = 1_000;
 /// Results that come at most so much after the row that closes their window come as soon as they should, whatever the engine.
 pub(crate) const CAUGHT_UP_MS: f64 = 3_000.0;
 
-/// Results of a run, of a size that is never reached: a minute or two at 100,000 keys a second.
-const SEEN_MAX: usize = 16 << 20;
+/// Results of a run, of a size that is never reached: seven minutes at 10,000 keys a second.
+const SEEN_MAX: usize = 4 << 20;
 
 /// Rows of which the event time is the instant at which they are due.
 #[derive(Clone, Copy, Debug)]

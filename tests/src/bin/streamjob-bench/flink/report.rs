@@ -212,7 +212,7 @@ fn from_kafka(measured: &Measured) -> Vec<Line> {
 }
 
 fn latencies(measured: &Measured) -> Vec<Line> {
-    let (once, some) = (pairs_of(measured, "visible-100k"), pairs_of(measured, "at-least-once-1k"));
+    let (once, some) = (pairs_of(measured, "visible-10k"), pairs_of(measured, "at-least-once-1k"));
     let line = |what: &str, asked, pairs, value: fn(&Latency) -> Option<f64>| {
         let values = both(pairs, |run| match &run.numbers {
             Numbers::Latency(of) => value(of),
@@ -221,17 +221,29 @@ fn latencies(measured: &Measured) -> Vec<Line> {
         Line { what: what.to_owned(), unit: "ms", asked, values }
     };
     vec![
-        line("barrier to readable, p50", Asked::Times(2.0, 5.0), once, |of| Some(of.barrier_ms?.p50)),
-        line("barrier to readable, p99", Asked::Times(2.0, 5.0), once, |of| Some(of.barrier_ms?.p99)),
-        line("exactly once, end to end, p50", Asked::Nothing, once, |of| Some(of.end_to_end_ms.p50)),
-        line("exactly once, end to end, p99", Asked::Nothing, once, |of| Some(of.end_to_end_ms.p99)),
-        line("at least once, 1 k keys, p50", Asked::Nothing, some, |of| Some(of.end_to_end_ms.p50)),
-        line("at least once, 1 k keys, p99", Asked::Most(50.0, 15.0), some, |of| Some(of.end_to_end_ms.p99)),
+        line("barrier to readable, 10 k keys, p50", Asked::Times(2.0, 5.0), once, |of| {
+            Some(of.barrier_ms?.p50)
+        }),
+        line("barrier to readable, 10 k keys, p99", Asked::Times(2.0, 5.0), once, |of| {
+            Some(of.barrier_ms?.p99)
+        }),
+        line("exactly once, 10 k keys, end to end, p50", Asked::Nothing, once, |of| {
+            Some(of.end_to_end_ms.p50)
+        }),
+        line("exactly once, 10 k keys, end to end, p99", Asked::Nothing, once, |of| {
+            Some(of.end_to_end_ms.p99)
+        }),
+        line("at least once, 1 k keys, end to end, p50", Asked::Nothing, some, |of| {
+            Some(of.end_to_end_ms.p50)
+        }),
+        line("at least once, 1 k keys, end to end, p99", Asked::Most(50.0, 15.0), some, |of| {
+            Some(of.end_to_end_ms.p99)
+        }),
     ]
 }
 
 fn recoveries(measured: &Measured) -> Vec<Line> {
-    let pairs = pairs_of(measured, "recovery-100k");
+    let pairs = pairs_of(measured, "recovery-10k");
     let kills = |of: &Run| match &of.numbers {
         Numbers::Recovery(Recovery { kills, .. }) => kills.clone(),
         Numbers::Throughput(_) | Numbers::Latency(_) => Vec::new(),
@@ -245,7 +257,7 @@ fn recoveries(measured: &Measured) -> Vec<Line> {
         values: both.iter().map(|(ours, theirs)| (value(ours), value(theirs))).collect(),
     };
     vec![
-        line("kill -9 to the first row", Asked::Most(1.0, 0.3), |kill| kill.first_row_s),
+        line("kill -9 to the first row, 10 k keys", Asked::Most(1.0, 0.3), |kill| kill.first_row_s),
         line("kill -9 to results", Asked::Most(2.0, 1.0), |kill| kill.results_s),
         line("kill -9 to results in time", Asked::Nothing, |kill| kill.caught_up_s),
     ]
