@@ -3,9 +3,14 @@
 //! Owns: reading and printing them (GEP-2257 of the Gateway API, <https://gateway-api.sigs.k8s.io/geps/gep-2257/>).
 //! Never: rewrites what the user wrote; two spellings of one duration are equal but print as written.
 
+use std::borrow::Cow;
 use std::fmt;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+/// The longest text: a sign and four parts of seven characters.
+const LENGTH_MAX: u32 = 32;
 
 /// A length of time of zero or more, in whole milliseconds, that remembers how it was written.
 #[derive(Clone, Debug)]
@@ -83,7 +88,17 @@ fn parse_millis(text: &str) -> Option<i64> {
 }
 
 macro_rules! as_text {
-    ($type:ident, $expecting:literal) => {
+    ($type:ident, $expecting:literal, $pattern:literal) => {
+        impl JsonSchema for $type {
+            fn schema_name() -> Cow<'static, str> {
+                stringify!($type).into()
+            }
+
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                json_schema!({"type": "string", "pattern": $pattern, "maxLength": LENGTH_MAX})
+            }
+        }
+
         impl PartialEq for $type {
             fn eq(&self, other: &Self) -> bool {
                 self.millis == other.millis
@@ -124,8 +139,8 @@ macro_rules! as_text {
     };
 }
 
-as_text!(Duration, "a duration such as `10s`");
-as_text!(SignedDuration, "a duration such as `10s` or `-2h`");
+as_text!(Duration, "a duration such as `10s`", "^([0-9]{1,5}(h|m|s|ms)){1,4}$");
+as_text!(SignedDuration, "a duration such as `10s` or `-2h`", "^-?([0-9]{1,5}(h|m|s|ms)){1,4}$");
 
 #[cfg(test)]
 mod tests {

@@ -5,10 +5,13 @@
 
 use std::collections::BTreeMap;
 
+use kube::CustomResource;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::Pipeline;
-use crate::state::State;
+use crate::{
+    Deletion, Network, Observability, Pipeline, Recovery, Restore, State, StreamJobStatus, Upgrade, Workers,
+};
 
 /// One StreamJob manifest: a pipeline, how wide it runs and where its state is kept.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -42,16 +45,58 @@ pub struct Metadata {
 }
 
 /// What runs, how wide, and where its state is kept.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[derive(Clone, CustomResource, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[kube(
+    group = "streamjob.dev",
+    version = "v1alpha1",
+    kind = "StreamJob",
+    root = "StreamJobObject",
+    doc = "A keyed, windowed, exactly-once pipeline whose state survives its pods.",
+    namespaced,
+    derive = "PartialEq",
+    status = "StreamJobStatus",
+    shortname = "sj",
+    category = "streaming"
+)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct StreamJobSpec {
-    /// The number of slots, 1 to 65,536. Each is one thread.
+    /// The number of slots over all workers, 1 to 65,536. Each is one thread.
     pub parallelism: u32,
+    /// Whether the job is to be stopped, its state kept. Default false.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suspend: Option<bool>,
+    /// Any change of this text restarts the job once, through the normal hand-over, with today's worker image.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restarted_at: Option<String>,
     /// The program.
     pub pipeline: Pipeline,
     /// Where state is kept, and how often it is saved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<State>,
+    /// How a new revision takes over from the old one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upgrade: Option<Upgrade>,
+    /// A start from another state than the latest; done once for each `requestID`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restore: Option<Restore>,
+    /// What is done about failures.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recovery: Option<Recovery>,
+    /// The pods.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workers: Option<Workers>,
+    /// Who may reach the pods.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<Network>,
+    /// What the workers say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observability: Option<Observability>,
+    /// What becomes of the state when the job is deleted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deletion: Option<Deletion>,
+    /// How many old revisions are kept, 1 to 100. Default 10.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision_history_limit: Option<u32>,
 }
 
 impl StreamJob {

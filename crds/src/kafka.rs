@@ -3,10 +3,11 @@
 //! Owns: how a cluster is reached and with which rights; the Kafka source and the Kafka targets.
 //! Never: holds a secret; it says where one is found.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A cluster, and how it is reached.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct KafkaCluster {
     /// `host:port` of one broker or, divided by commas, of several.
@@ -23,7 +24,7 @@ pub struct KafkaCluster {
 }
 
 /// Encrypted connections.
-#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct KafkaTls {
     /// The authorities that brokers' certificates are checked against, as PEM. Default: those of this machine.
@@ -35,7 +36,7 @@ pub struct KafkaTls {
 }
 
 /// A certificate and its key.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct KafkaClientCertificate {
     /// The certificate, with its chain, as PEM.
@@ -45,7 +46,7 @@ pub struct KafkaClientCertificate {
 }
 
 /// Who the job is to the brokers.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct KafkaSasl {
     /// How the password is proved.
@@ -57,7 +58,7 @@ pub struct KafkaSasl {
 }
 
 /// How a password is proved to a broker.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 pub enum SaslMechanism {
     /// The password itself is sent: meant for use with TLS.
     #[serde(rename = "PLAIN")]
@@ -70,8 +71,8 @@ pub enum SaslMechanism {
     ScramSha512,
 }
 
-/// Where a secret is: exactly one of file and environment.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+/// Where a secret is: on one machine exactly one of `file` and `environment`, on a cluster `name` and `key`.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SecretSource {
     /// A path; relative ones are relative to the manifest. Of a password a line end at its end is no part.
@@ -80,10 +81,16 @@ pub struct SecretSource {
     /// The name of an environment variable of the worker.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub environment: Option<String>,
+    /// On a cluster: the name of a Secret in the job's namespace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// With `name`: the Secret's key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
 }
 
 /// A setting of librdkafka.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct KafkaProperty {
     /// One of the names that docs/manifest.md lists.
@@ -93,7 +100,7 @@ pub struct KafkaProperty {
 }
 
 /// Topics to read.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct KafkaSource {
     /// Where they are.
@@ -120,7 +127,7 @@ pub struct KafkaSource {
 }
 
 /// Where a partition is begun.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 pub enum StartFrom {
     /// With the oldest record that there is.
     #[default]
@@ -134,7 +141,7 @@ pub enum StartFrom {
 }
 
 /// Where one partition is begun.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct StartOffset {
     /// One of `topics`.
@@ -146,7 +153,7 @@ pub struct StartOffset {
 }
 
 /// A topic that gets results.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct KafkaSink {
     /// Where the topic is. Default: the source's cluster.
@@ -166,7 +173,7 @@ pub struct KafkaSink {
 }
 
 /// A header of the records that are written.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct KafkaHeader {
     /// Its name.
@@ -177,7 +184,7 @@ pub struct KafkaHeader {
 }
 
 /// How often a record may arrive.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 pub enum Delivery {
     /// Once to readers of committed records, in a transaction for each checkpoint.
     #[default]
@@ -187,7 +194,7 @@ pub enum Delivery {
 }
 
 /// A topic that gets late rows or dead letters, in the sink's cluster; without one there, in the source's.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct KafkaTarget {
     /// Its name; it must exist.

@@ -8,7 +8,7 @@ use std::{fs, path::Path};
 use crate::{
     FieldError, StreamJob,
     errors::{ManifestError, ManifestErrors, Position},
-    validate::validate,
+    validate::{Place, validate},
     yaml::{self, Node},
 };
 
@@ -53,7 +53,7 @@ impl Manifest {
         };
         let reliable =
             |error: &FieldError| !document.doubtful.iter().any(|doubtful| touches(&error.path, doubtful));
-        for error in validate(&document.value).into_iter().filter(reliable) {
+        for error in validate(&document.value, Place::Machine).into_iter().filter(reliable) {
             mistakes.push(ManifestError::new(
                 Some(document.root.locate(&error.path)),
                 &error.path,

@@ -3,12 +3,13 @@
 //! Owns: the types between the source and the sink.
 //! Never: reads an expression; they stay text here.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{Duration, FilesTarget, KafkaTarget, SignedDuration, Sink, Source};
 
 /// The program, read in this order: source, event time, transforms, key, window, aggregates, sink.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Pipeline {
     /// Where rows come from, and what they look like.
@@ -29,7 +30,7 @@ pub struct Pipeline {
 }
 
 /// One step between the source and the key: exactly one of the fields is set.
-#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Transform {
     /// Keep the rows for which this SQL expression is true.
@@ -44,7 +45,7 @@ pub struct Transform {
 }
 
 /// A column of `select`.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SelectColumn {
     /// The name of the new column.
@@ -54,7 +55,7 @@ pub struct SelectColumn {
 }
 
 /// One row to many: the expression gives a list, each element makes a row with the other columns repeated.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct FlatMap {
     /// The column that holds the element; added, or replaced if the name exists.
@@ -64,7 +65,7 @@ pub struct FlatMap {
 }
 
 /// Which instant a row belongs to, and how far rows may be out of order. Read from the source row, before transforms.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct EventTime {
     /// A timestamp, Date or Int64 (epoch milliseconds) column of the source. Exactly one of `field` and `expr`.
@@ -90,7 +91,7 @@ pub struct EventTime {
 }
 
 /// How event time is divided: one window kind, and what becomes of late rows.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Window {
     /// Windows of one size, side by side.
@@ -104,7 +105,7 @@ pub struct Window {
 }
 
 /// Windows `[n * size + offset, (n + 1) * size + offset)`.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Tumbling {
     /// More than zero.
@@ -115,7 +116,7 @@ pub struct Tumbling {
 }
 
 /// What becomes of rows whose windows have all closed.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct LateRows {
     /// Drop or SideOutput.
@@ -129,7 +130,7 @@ pub struct LateRows {
 }
 
 /// What becomes of a late row.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 pub enum LateAction {
     /// Counted, then forgotten.
     Drop,
@@ -138,7 +139,7 @@ pub enum LateAction {
 }
 
 /// One value per key and window.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Aggregate {
     /// The column of the result.
@@ -154,7 +155,7 @@ pub struct Aggregate {
 }
 
 /// The aggregate functions. All skip nulls.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 pub enum AggregateFunction {
     /// Rows, or values of `field` that are not null.
     Count,
@@ -175,7 +176,7 @@ pub enum AggregateFunction {
 }
 
 /// What happens when a sum does not fit its type.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 pub enum Overflow {
     /// The job stops and names window and aggregate.
     #[default]

@@ -3,12 +3,13 @@
 //! Owns: the sink union and the file target that side outputs share.
 //! Never: opens anything.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{Format, KafkaSink};
 
 /// Where results go: exactly one of files, kafka, stdout, blackhole.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Sink {
     /// A folder of files that appear whole.
@@ -29,7 +30,7 @@ pub struct Sink {
 }
 
 /// A folder; relative paths are relative to the manifest.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct FilesTarget {
     /// A path or `file://` URL of a folder.
@@ -37,11 +38,11 @@ pub struct FilesTarget {
 }
 
 /// Standard output has no options.
-#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct StdoutSink {}
 
 /// Nowhere has no options.
-#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct BlackholeSink {}

@@ -3,12 +3,13 @@
 //! Owns: the source union, formats, columns and the policy for bad records.
 //! Never: opens anything.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{FilesTarget, KafkaSource, KafkaTarget};
 
 /// Where rows come from: exactly one of files, kafka and generator.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Source {
     /// Files that are there when the job starts; the job ends when they are read.
@@ -32,7 +33,7 @@ pub struct Source {
 }
 
 /// Files by path or glob; `.gz` and `.zst` are decompressed.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct FilesSource {
     /// Paths, globs or `file://` URLs; relative ones are relative to the manifest. Each must match something.
@@ -43,14 +44,14 @@ pub struct FilesSource {
 }
 
 /// How several files make partitions.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 pub enum FileOrder {
     /// All files, sorted by name, are one partition.
     Name,
 }
 
 /// How records are written: exactly one of json, csv and raw.
-#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Format {
     /// One JSON object a line; with kafka one a record.
@@ -65,17 +66,17 @@ pub struct Format {
 }
 
 /// Records as they are have no options.
-#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct RawFormat {}
 
 /// JSON lines have no options.
-#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct JsonFormat {}
 
 /// CSV as RFC 4180 has it.
-#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CsvFormat {
     /// Whether the first record of each file names the columns. Default true; not allowed with kafka.
@@ -90,7 +91,7 @@ pub struct CsvFormat {
 }
 
 /// A column of the source.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Column {
     /// The field's name in JSON or in the CSV header, and the column's name in expressions.
@@ -113,7 +114,7 @@ pub struct Column {
 }
 
 /// What a Kafka record has beside its payload.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 pub enum ColumnFrom {
     /// Its key, as text.
     Key,
@@ -137,7 +138,7 @@ impl Column {
 }
 
 /// The types a column can have.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 pub enum ColumnType {
     /// UTF-8 text.
     String,
@@ -166,7 +167,7 @@ pub enum ColumnType {
 }
 
 /// What becomes of a record that cannot be used.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct BadRecords {
     /// Fail, Skip or DeadLetter.
@@ -180,7 +181,7 @@ pub struct BadRecords {
 }
 
 /// What becomes of a bad record.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 pub enum BadRecordAction {
     /// The job stops and names file, line and cause.
     Fail,
@@ -191,7 +192,7 @@ pub enum BadRecordAction {
 }
 
 /// Rows made from a seed: row *i* of partition *p* is a pure function of (seed, p, i).
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct GeneratorSource {
     /// Default 0.
@@ -211,7 +212,7 @@ pub struct GeneratorSource {
 }
 
 /// A column of the generator: a name, and exactly one way to make it.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct GeneratedColumn {
     /// The column's name.
@@ -234,7 +235,7 @@ pub struct GeneratedColumn {
 }
 
 /// `start + step * n`, where n counts the rows of all partitions, optionally wrapped and prefixed.
-#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SequenceColumn {
     /// Default 0.
@@ -255,7 +256,7 @@ pub struct SequenceColumn {
 }
 
 /// Numbers between `min` and `max`: Int64, both included, if both are written as integers; else Float64, `max` excluded.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct UniformColumn {
     /// The smallest.
@@ -271,7 +272,7 @@ pub struct UniformColumn {
 }
 
 /// Ranks 0 to `values` - 1; rank r is as likely as `1 / (r + 1)^exponent`.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ZipfColumn {
     /// How many different values, at least 1.
@@ -288,7 +289,7 @@ pub struct ZipfColumn {
 }
 
 /// One of several texts, equally likely or by weight.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ChoiceColumn {
     /// At least one; null is allowed.
@@ -299,7 +300,7 @@ pub struct ChoiceColumn {
 }
 
 /// A TimestampMillis column: `start + step * n`, minus up to `disorder`.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct TimestampColumn {
     /// RFC 3339. Unset: the instant the job starts.

@@ -3,13 +3,16 @@
 //! Owns: every check that takes neither a file, nor a clock, nor a compiled expression.
 //! Never: stops at the first mistake.
 
+mod cluster;
 mod generator;
 mod kafka;
+mod lifecycle;
 mod names;
 mod pipeline;
 mod source;
 mod state;
 mod targets;
+mod workers;
 
 use crate::{FieldError, StreamJob};
 pub use kafka::{KafkaRole, PROGRESS_TOPIC, kafka_property_role, kafka_target_fault};
@@ -23,9 +26,18 @@ const PARALLELISM_MAX: u32 = 65_536;
 const NAME_CHARS_MAX: usize = 40;
 const NAMESPACE_CHARS_MAX: usize = 63;
 
+/// Where a job is to run.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Place {
+    /// On one machine, or in a pod whose manifest was made for it.
+    Machine,
+    /// On a cluster, by the operator.
+    Cluster,
+}
+
 /// Everything that is wrong with a job and can be seen without compiling its expressions; empty if nothing is.
-pub fn validate(job: &StreamJob) -> Vec<FieldError> {
-    let mut findings = Findings::default();
+pub fn validate(job: &StreamJob, place: Place) -> Vec<FieldError> {
+    let mut findings = Findings { errors: Vec::new(), place };
     if job.api_version != API_VERSION {
         findings.add("apiVersion", format!("`{}` is not known here: write `{API_VERSION}`", job.api_version));
     }
@@ -44,6 +56,11 @@ pub fn validate(job: &StreamJob) -> Vec<FieldError> {
     if let Some(state) = &job.spec.state {
         state::check(&mut findings, state);
     }
+    lifecycle::check(&mut findings, &job.spec);
+    if let Some(workers) = &job.spec.workers {
+        workers::check(&mut findings, workers);
+    }
+    cluster::check(&mut findings, job);
     findings.errors
 }
 
@@ -63,10 +80,10 @@ fn dns_label(findings: &mut Findings, path: &str, name: &str, chars_max: usize) 
     }
 }
 
-/// The mistakes found so far.
-#[derive(Default)]
+/// The mistakes found so far, and for which place.
 struct Findings {
     errors: Vec<FieldError>,
+    place: Place,
 }
 
 impl Findings {

@@ -3,7 +3,7 @@
 //! Owns: the rules of `spec.state`.
 //! Never: asks the file system.
 
-use super::{Findings, targets};
+use super::{Findings, Place, targets};
 use crate::bucket::{BucketUrl, StoreKind, endpoint_problem};
 use crate::state::{Checkpoints, State, StateLocation};
 
@@ -27,17 +27,28 @@ pub(super) fn check(findings: &mut Findings, state: &State) {
 }
 
 fn check_location(findings: &mut Findings, location: &StateLocation) {
-    let uri = format!("{LOCATION}.uri");
-    let StateLocation { endpoint, region, path_style, .. } = location;
-    findings.not_blank(&uri, &location.uri, "the path of a folder, or `s3://BUCKET/FOLDER`");
-    let kind = match BucketUrl::parse(&location.uri) {
-        None => {
-            targets::local_or(findings, uri, &location.uri, "an `s3://`, `gs://` or `az://` URL");
+    let path = format!("{LOCATION}.uri");
+    let StateLocation { uri, ephemeral, endpoint, region, path_style, credentials, ca } = location;
+    findings.exactly_one(LOCATION, &[("uri", uri.is_some()), ("ephemeral", ephemeral.is_some())]);
+    let kind = match uri.as_deref().map(|uri| (uri, BucketUrl::parse(uri))) {
+        None => None,
+        Some((uri, None)) => {
+            findings.not_blank(&path, uri, "the path of a folder, or `s3://BUCKET/FOLDER`");
+            local_folder(findings, path, uri);
             None
         }
-        Some(Ok(url)) => Some(url.kind),
-        Some(Err(problem)) => return findings.add(uri, problem),
+        Some((_, Some(Ok(url)))) => Some(url.kind),
+        Some((_, Some(Err(problem)))) => return findings.add(path, problem),
     };
+    for (field, set) in [("credentials", credentials.is_some()), ("ca", ca.is_some())] {
+        let path = format!("{LOCATION}.{field}");
+        if set && findings.place == Place::Machine {
+            findings
+                .add(path, "belongs to a cluster: on one machine the environment says who asks the store");
+        } else if set && ephemeral.is_some() {
+            findings.add(path, "belongs to a store: remove it, or write a `uri`");
+        }
+    }
     let of_s3 =
         [("endpoint", endpoint.is_some()), ("region", region.is_some()), ("pathStyle", path_style.is_some())];
     for (field, _) in of_s3.iter().filter(|(_, set)| *set && kind != Some(StoreKind::S3)) {
@@ -50,6 +61,23 @@ fn check_location(findings: &mut Findings, location: &StateLocation) {
     if let Some(region) = region.as_ref().filter(|region| region.is_empty() || !region.chars().all(fits)) {
         let problem = format!("`{region}` is not a region: write one such as `eu-central-1`");
         findings.add(format!("{LOCATION}.region"), problem);
+    }
+}
+
+fn local_folder(findings: &mut Findings, path: String, uri: &str) {
+    let stores = "an `s3://`, `gs://` or `az://` URL";
+    match findings.place {
+        Place::Machine => {
+            targets::local_or(findings, path, uri, stores);
+        }
+        Place::Cluster => {
+            findings.add(
+                path,
+                format!(
+                    "`{uri}` is lost with its pod: write {stores}, or `ephemeral: {{}}` instead of `uri`"
+                ),
+            );
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 //! Owns: the loop read, report, mend, read again.
 //! Never: knows a rule that spans several fields.
 
+mod access;
 mod read;
 mod scalar;
 mod stand_in;

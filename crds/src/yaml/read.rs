@@ -5,12 +5,13 @@
 
 use std::fmt;
 
-use serde::de::{self, DeserializeSeed, IntoDeserializer, Visitor};
+use serde::de::{self, IntoDeserializer, Visitor};
 
 use super::{
+    access::{Elements, Members},
     scalar::{Plain, classify, got},
     stand_in::StandIn,
-    tree::{Entry, Node, Value},
+    tree::{Node, Value},
 };
 use crate::suggest;
 
@@ -40,7 +41,7 @@ impl Stop {
         Self { node: None, fault: Fault::Value(message) }
     }
 
-    fn at(mut self, node: &Node) -> Self {
+    pub(super) fn at(mut self, node: &Node) -> Self {
         self.node = self.node.or(Some(node.id));
         self
     }
@@ -73,10 +74,10 @@ impl de::Error for Stop {
 
 /// A node that is to be read.
 pub(super) struct Reader<'a> {
-    node: &'a Node,
+    pub(super) node: &'a Node,
     /// Its key, or the key of the list that it is in.
-    key: &'a str,
-    in_list: bool,
+    pub(super) key: &'a str,
+    pub(super) in_list: bool,
 }
 
 impl<'a> Reader<'a> {
@@ -322,7 +323,7 @@ impl<'de> de::Deserializer<'de> for Reader<'_> {
         };
         if let Some(entry) = entries.iter().find(|entry| !fields.contains(&entry.key.as_str())) {
             if name == "SecretSource" && suggest::nearest(&entry.key, fields).is_none() {
-                return Err(self.hidden(name, &format!("nothing but {}", fields.join(" or "))));
+                return Err(self.hidden(name, &format!("nothing but {}", fields.join(", "))));
             }
             let fault = Fault::Unknown { key: entry.key.clone(), known: fields };
             return Err(Stop { node: Some(self.node.id), fault });
@@ -357,42 +358,22 @@ impl<'de> de::Deserializer<'de> for Reader<'_> {
         }
     }
 
+    /// Asked for by quantities, where a bare number is text.
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, Stop> {
+        match self.plain() {
+            Some((text, Plain::Integer | Plain::Float)) => {
+                visitor.visit_str(text).map_err(|stop: Stop| stop.at(self.node))
+            }
+            Some(_) | None if self.stands_in() => StandIn.deserialize_newtype_struct("", visitor),
+            Some(_) | None => self.deserialize_str(visitor),
+        }
+    }
+
     serde::forward_to_deserialize_any! {
-        i128 u128 char bytes byte_buf unit unit_struct newtype_struct tuple tuple_struct identifier ignored_any
-    }
-}
-
-struct Elements<'a> {
-    nodes: std::slice::Iter<'a, Node>,
-    key: &'a str,
-}
-
-impl<'de> de::SeqAccess<'de> for Elements<'_> {
-    type Error = Stop;
-
-    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Stop> {
-        let Some(node) = self.nodes.next() else { return Ok(None) };
-        let reader = Reader { node, key: self.key, in_list: true };
-        seed.deserialize(reader).map(Some).map_err(|stop| stop.at(node))
-    }
-}
-
-struct Members<'a> {
-    entries: std::slice::Iter<'a, Entry>,
-    current: Option<&'a Entry>,
-}
-
-impl<'de> de::MapAccess<'de> for Members<'_> {
-    type Error = Stop;
-
-    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Stop> {
-        self.current = self.entries.next();
-        self.current.map(|entry| seed.deserialize(entry.key.as_str().into_deserializer())).transpose()
-    }
-
-    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Stop> {
-        let entry = self.current.take().expect("serde asks for a value after its key");
-        let reader = Reader { node: &entry.node, key: &entry.key, in_list: false };
-        seed.deserialize(reader).map_err(|stop| stop.at(&entry.node))
+        i128 u128 char bytes byte_buf unit unit_struct tuple tuple_struct identifier ignored_any
     }
 }

@@ -7,7 +7,7 @@ mod properties;
 
 use jiff::Timestamp;
 
-use super::{Findings, names};
+use super::{Findings, Place, names};
 use crate::{Column, ColumnFrom, ColumnType, KafkaCluster, KafkaSink, KafkaSource, SecretSource, StartFrom};
 pub use properties::{KafkaRole, kafka_property_role};
 
@@ -119,13 +119,35 @@ pub(super) fn cluster(findings: &mut Findings, path: &str, cluster: &KafkaCluste
 }
 
 fn secret(findings: &mut Findings, path: &str, source: &SecretSource) {
-    findings
-        .exactly_one(path, &[("file", source.file.is_some()), ("environment", source.environment.is_some())]);
-    if let Some(file) = &source.file {
-        findings.not_blank(format!("{path}.file"), file, "the path of a file");
+    let SecretSource { file, environment, name, key } = source;
+    let (local, remote) = match findings.place {
+        Place::Machine => ("", "belongs to a cluster: on one machine write `file` or `environment`"),
+        Place::Cluster => ("belongs to one machine: on a cluster write `name` and `key` of a Secret", ""),
+    };
+    let fields = [
+        ("file", file, local, "the path of a file"),
+        ("environment", environment, local, "the name of a variable"),
+        ("name", name, remote, "the name of a Secret"),
+        ("key", key, remote, "the name of a key"),
+    ];
+    for (field, value, misplaced, wanted) in fields {
+        match value {
+            Some(_) if !misplaced.is_empty() => findings.add(format!("{path}.{field}"), misplaced),
+            Some(value) => findings.not_blank(format!("{path}.{field}"), value, wanted),
+            None => {}
+        }
     }
-    if let Some(name) = &source.environment {
-        findings.not_blank(format!("{path}.environment"), name, "the name of a variable");
+    match findings.place {
+        Place::Machine => {
+            findings.exactly_one(path, &[("file", file.is_some()), ("environment", environment.is_some())]);
+        }
+        Place::Cluster if name.is_none() || key.is_none() => {
+            findings.add(
+                path,
+                "a secret is missing: write `name` and `key` of one, such as `{name: kafka, key: password}`",
+            );
+        }
+        Place::Cluster => {}
     }
 }
 

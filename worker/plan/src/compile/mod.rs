@@ -31,7 +31,7 @@ use std::sync::Arc;
 use std::thread;
 
 use arrow::datatypes::{Schema, SchemaRef};
-use streamjob_crds::{EventTime, StreamJob, Window};
+use streamjob_crds::{EventTime, Place, StreamJob, Window};
 
 use crate::error::Problems;
 use crate::sql::{PlanFailure, Planned};
@@ -47,7 +47,7 @@ const IDLE_TIMEOUT_MS: i64 = 60_000;
 /// Further than this in the future no record of a topic is, unless the manifest says otherwise.
 const KAFKA_MAX_FUTURE_MS: i64 = 86_400_000;
 
-/// Compiles a job. Relative paths are relative to `base`, the folder of the manifest.
+/// Compiles a job as one machine or a pod reads it. Relative paths are relative to `base`, the folder of the manifest.
 ///
 /// The error holds everything that [`streamjob_crds::validate`] finds; if that is nothing, every mistake in
 /// expressions, types and paths that is not the consequence of another.
@@ -61,7 +61,7 @@ pub fn compile(job: &StreamJob, base: &Path) -> Result<Plan, PlanErrors> {
 }
 
 fn compile_job(job: &StreamJob, base: &Path) -> Result<Plan, PlanErrors> {
-    let invalid = streamjob_crds::validate(job);
+    let invalid = streamjob_crds::validate(job, Place::Machine);
     if !invalid.is_empty() {
         return Err(PlanErrors(invalid));
     }

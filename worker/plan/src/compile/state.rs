@@ -5,6 +5,7 @@
 
 use std::path::Path;
 
+use streamjob_crds::names::EPHEMERAL_FOLDER;
 use streamjob_crds::{BucketUrl, Duration, State, StateLocation};
 
 use super::paths;
@@ -35,7 +36,11 @@ pub(super) fn compile(
 }
 
 fn location(written: Option<&StateLocation>, job: &str, base: &Path) -> Result<LocationPlan, String> {
-    let uri = written.map_or(LOCATION, |location| location.uri.as_str());
+    let uri = match written {
+        None => LOCATION,
+        // Validation leaves one of them.
+        Some(location) => location.uri.as_deref().unwrap_or(EPHEMERAL_FOLDER),
+    };
     let Some(url) = BucketUrl::parse(uri) else {
         return Ok(LocationPlan::Folder(paths::absolute(uri, base)?.join(job)));
     };
