@@ -46,6 +46,10 @@ lint: ## formatting and clippy, warnings are errors
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets --features streamjob-tests/faults -- -D warnings
 
+.PHONY: generate
+generate: ## write what is made from the API's types again: the chart of the definitions, docs/api.md
+	cargo run --locked -p streamjob-crds --bin crdgen
+
 .PHONY: kafka
 kafka: ## a Kafka broker on 127.0.0.1:9092 to try things on; it stays until make kafka-down
 	@tests/setup kafka

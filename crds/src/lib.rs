@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod bucket;
+mod definition;
 mod duration;
 mod errors;
 mod job;
@@ -31,6 +32,7 @@ mod workers;
 mod yaml;
 
 pub use bucket::{BucketUrl, StoreKind};
+pub use definition::{definitions, lacking, reference};
 pub use duration::{Duration, SignedDuration};
 pub use errors::{FieldError, ManifestError, ManifestErrors, Position};
 pub use job::{Metadata, StreamJob, StreamJobObject, StreamJobSpec};

@@ -1,0 +1,217 @@
+//! Tests of the definitions: the conventions of the Kubernetes API, field by field.
+//!
+//! Owns: one test for each convention.
+//! Never: evaluates a rule; a real API server does, in the tests of the cluster.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use super::{definitions, lacking, rules};
+
+/// Every schema below `schema`, with its path.
+fn walk<'a>(schema: &'a Value, path: &str, found: &mut Vec<(String, &'a Value)>) {
+    found.push((path.to_owned(), schema));
+    for (name, field) in schema["properties"].as_object().into_iter().flatten() {
+        walk(field, &format!("{path}.{name}"), found);
+    }
+    for (below, mark) in [("items", "[]"), ("additionalProperties", "{}")] {
+        if schema[below].is_object() {
+            walk(&schema[below], &format!("{path}{mark}"), found);
+        }
+    }
+}
+
+/// Every field of both kinds below spec and status.
+fn fields(definitions: &[Value; 2]) -> Vec<(String, &Value)> {
+    let mut found = Vec::new();
+    for definition in definitions {
+        let schema = &definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
+        for part in ["spec", "status"] {
+            walk(&schema["properties"][part], part, &mut found);
+        }
+    }
+    found
+}
+
+fn offenders(wrong: impl Fn(&str, &Value) -> bool) -> Vec<String> {
+    let definitions = definitions();
+    fields(&definitions)
+        .into_iter()
+        .filter(|(path, field)| wrong(path, field))
+        .map(|(path, _)| path)
+        .collect()
+}
+
+#[test]
+fn nothing_is_nullable_but_an_element_that_may_be_null() {
+    let found = offenders(|_, field| field.get("nullable").is_some());
+
+    assert_eq!(found, ["spec.pipeline.source.generator.columns[].choice.values[]"]);
+}
+
+#[test]
+fn no_field_has_a_default_and_no_description_is_made_up() {
+    let found = offenders(|_, field| field.get("default").is_some());
+
+    assert_eq!(found, [""; 0]);
+    assert!(!definitions().iter().any(|definition| definition.to_string().contains("Auto-generated")));
+}
+
+#[test]
+fn every_field_of_ours_is_described() {
+    let foreign = |path: &str| super::structural::FOREIGN.iter().any(|foreign| path.starts_with(foreign));
+    let entry = |path: &str| path.ends_with("[]") || path.ends_with("{}");
+
+    let found = offenders(|path, field| !foreign(path) && !entry(path) && field.get("description").is_none());
+
+    assert_eq!(found, [""; 0]);
+}
+
+#[test]
+fn every_list_says_how_it_is_merged_and_how_long_it_may_be() {
+    let found = offenders(|_, field| {
+        field["type"] == "array" && (field["x-kubernetes-list-type"].is_null() || !field["maxItems"].is_u64())
+    });
+    assert_eq!(found, [""; 0]);
+
+    let without_keys = offenders(|_, field| {
+        let required = field["items"]["required"].as_array().cloned().unwrap_or_default();
+        let keys = field["x-kubernetes-list-map-keys"].as_array().cloned().unwrap_or_default();
+        field["x-kubernetes-list-type"] == "map"
+            && (keys.is_empty() || !keys.iter().all(|key| required.contains(key)))
+    });
+    assert_eq!(without_keys, [""; 0]);
+}
+
+#[test]
+fn every_text_and_every_map_is_bounded() {
+    let found = offenders(|_, field| {
+        (field["type"] == "string" && field["enum"].is_null() && !field["maxLength"].is_u64())
+            || (field["additionalProperties"].is_object() && !field["maxProperties"].is_u64())
+    });
+
+    assert_eq!(found, [""; 0]);
+}
+
+#[test]
+fn numbers_are_whole_and_signed_with_whole_bounds() {
+    let of_the_generator = "spec.pipeline.source.generator.columns[]";
+    let found = offenders(|path, field| {
+        let float = field["type"] == "number" && !path.starts_with(of_the_generator);
+        let format = field["type"] == "integer" && field["format"] != "int32" && field["format"] != "int64";
+        let bound = ["minimum", "maximum"].iter().any(|bound| field.get(*bound).is_some_and(Value::is_f64));
+        float || format || bound
+    });
+
+    assert_eq!(found, [""; 0]);
+}
+
+#[test]
+fn acronyms_keep_their_case_and_no_enum_reads_as_a_boolean() {
+    let definitions = definitions();
+    let names: BTreeSet<String> = fields(&definitions)
+        .iter()
+        .filter_map(|(path, _)| path.rsplit('.').next().map(|name| name.trim_end_matches("[]").to_owned()))
+        .collect();
+    let wrong = |name: &&String| ["Id", "Uri", "Url", "Uid"].iter().any(|end| name.ends_with(end));
+    assert_eq!(names.iter().filter(wrong).collect::<Vec<_>>(), Vec::<&String>::new());
+
+    let found = offenders(|_, field| {
+        let names = field["enum"].as_array().into_iter().flatten().filter_map(Value::as_str);
+        names.into_iter().any(|name| {
+            let plain = !name.starts_with(|first: char| first.is_ascii_uppercase());
+            plain || ["On", "Off", "Yes", "No", "True", "False"].contains(&name)
+        })
+    });
+    assert_eq!(found, [""; 0]);
+}
+
+#[test]
+fn only_structural_keywords_are_used() {
+    const KNOWN: [&str; 19] = [
+        "additionalProperties",
+        "anyOf",
+        "description",
+        "enum",
+        "format",
+        "items",
+        "maxItems",
+        "maxLength",
+        "maxProperties",
+        "maximum",
+        "minItems",
+        "minLength",
+        "minimum",
+        "nullable",
+        "pattern",
+        "properties",
+        "required",
+        "type",
+        "x-kubernetes-int-or-string",
+    ];
+    let found = offenders(|_, field| {
+        let keys = field.as_object().into_iter().flatten().map(|(key, _)| key.as_str());
+        let known = |key: &str| {
+            KNOWN.contains(&key) || key.starts_with("x-kubernetes-list-") || key == "x-kubernetes-validations"
+        };
+        keys.into_iter().any(|key| !known(key)) || field["additionalProperties"] == false
+    });
+
+    assert_eq!(found, [""; 0]);
+}
+
+#[test]
+fn each_rule_has_its_own_sentence_at_its_place() {
+    for rules in [rules::STREAM_JOB, rules::SAVEPOINT] {
+        let mut seen = BTreeSet::new();
+        for rule in rules {
+            assert!(seen.insert((rule.path, rule.message)), "{}: {}", rule.path, rule.message);
+            let says = rule.message.contains("must ") || rule.message.contains("may ");
+            assert!(
+                says && !rule.message.contains("should") && !rule.message.ends_with('.'),
+                "{}",
+                rule.message
+            );
+        }
+    }
+}
+
+#[test]
+fn a_definition_is_small_enough_to_be_applied() {
+    for definition in definitions() {
+        let bytes = definition.to_string().len();
+        assert!(bytes < 64 << 10, "{}: {bytes} bytes", definition["metadata"]["name"]);
+    }
+}
+
+#[test]
+fn a_definition_that_lacks_a_field_is_told_apart_from_one_that_has_more() {
+    let [own, _] = definitions();
+    assert_eq!(lacking(&own), [""; 0]);
+
+    let mut newer = own.clone();
+    let spec = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties";
+    newer.pointer_mut(spec).expect("it has a spec")["fromTomorrow"] = json!({"type": "string"});
+    assert_eq!(lacking(&newer), [""; 0]);
+
+    let mut older = own;
+    let fields = older
+        .pointer_mut(&format!("{spec}/workers/properties/template/properties/tolerations/items/properties"));
+    fields.and_then(Value::as_object_mut).expect("it has tolerations").remove("effect");
+    assert_eq!(lacking(&older), ["spec.workers.template.tolerations.effect"]);
+}
+
+#[test]
+fn scale_columns_and_names_are_as_the_operator_needs_them() {
+    let [job, savepoint] = definitions();
+    let version = &job["spec"]["versions"][0];
+
+    assert_eq!(version["subresources"]["scale"]["specReplicasPath"], ".spec.parallelism");
+    assert_eq!(job["spec"]["names"]["shortNames"], json!(["sj"]));
+    assert_eq!(savepoint["spec"]["names"]["shortNames"], json!(["sjs"]));
+    for definition in [&job, &savepoint] {
+        assert_eq!(definition["spec"]["names"]["categories"], json!(["streaming"]));
+        assert!(definition["spec"]["versions"][0]["subresources"]["status"].is_object());
+    }
+}
