@@ -123,8 +123,10 @@ pub(super) fn not_empty(path: &str) -> bool {
     path.starts_with("spec") && NOT_EMPTY.iter().any(|end| path.ends_with(end))
 }
 
-pub(super) fn range(path: &str) -> Option<(i64, i64)> {
-    RANGES.iter().find(|(end, ..)| path.ends_with(end)).map(|&(_, min, max)| (min, max))
+pub(super) fn range(path: &str) -> Option<(i64, Option<i64>)> {
+    // The server counts with floats here: the greatest whole number becomes a negative one.
+    let max = |max: i64| Some(max).filter(|max| *max < i64::MAX);
+    RANGES.iter().find(|(end, ..)| path.ends_with(end)).map(|&(_, min, most)| (min, max(most)))
 }
 
 pub(super) fn list_type(path: &str) -> (&'static str, &'static [&'static str]) {

@@ -158,7 +158,7 @@ fn integer(members: &Map<String, Value>, path: &str, out: &mut Map<String, Value
     match limits::range(path) {
         Some((min, max)) => {
             out.insert("minimum".to_owned(), json!(min));
-            out.insert("maximum".to_owned(), json!(max));
+            out.extend(max.map(|max| ("maximum".to_owned(), json!(max))));
         }
         None if unsigned => {
             out.insert("minimum".to_owned(), json!(0));

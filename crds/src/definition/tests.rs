@@ -215,3 +215,35 @@ fn scale_columns_and_names_are_as_the_operator_needs_them() {
         assert!(definition["spec"]["versions"][0]["subresources"]["status"].is_object());
     }
 }
+
+#[test]
+fn each_rule_has_an_example_that_breaks_it() {
+    let refused: Value = serde_yaml::from_str(include_str!("refused.yaml")).expect("it is YAML");
+    let tables = [("StreamJob", rules::STREAM_JOB), ("StreamJobSavepoint", rules::SAVEPOINT)];
+    for (kind, rules) in tables {
+        let says: Vec<&str> = refused[kind]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|example| example["says"].as_str())
+            .collect();
+        for rule in rules {
+            let examples = says.iter().filter(|says| rule.message.starts_with(**says)).count();
+            let places = rules.iter().filter(|other| other.message == rule.message).count();
+            assert!(
+                examples >= places,
+                "{}: {} has {examples} of {places} examples",
+                rule.path,
+                rule.message
+            );
+        }
+    }
+}
+
+#[test]
+fn the_smallest_manifest_is_good_for_a_cluster() {
+    let smallest: Value = serde_yaml::from_str(include_str!("smallest.yaml")).expect("it is YAML");
+    let job: crate::StreamJob = serde_json::from_value(smallest).expect("it is a job");
+
+    assert_eq!(crate::validate(&job, crate::Place::Cluster), []);
+}
