@@ -50,6 +50,11 @@ lint: ## formatting and clippy, warnings are errors
 generate: ## write what is made from the API's types again: the chart of the definitions, docs/api.md
 	cargo run --locked -p streamjob-crds --bin crdgen
 
+.PHONY: bundle
+bundle: ## write install/streamjob.yaml again: both charts as plain manifests
+	@tests/setup cluster
+	HELM="$$(tests/cluster/tools/build folder)/helm" charts/bundle >install/streamjob.yaml
+
 .PHONY: kafka
 kafka: ## a Kafka broker on 127.0.0.1:9092 to try things on; it stays until make kafka-down
 	@tests/setup kafka
