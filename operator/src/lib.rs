@@ -4,3 +4,11 @@
 //! Never: reads a Secret, a record or an object store.
 
 #![forbid(unsafe_code)]
+
+pub mod decide;
+pub mod effective;
+pub mod names;
+pub mod render;
+pub mod report;
+pub mod revision;
+pub mod world;

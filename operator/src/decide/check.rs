@@ -1,0 +1,147 @@
+//! Check: a program with the new image looks at plan, store and Kafka before anything is stopped.
+//!
+//! Owns: reading the verdict of the check's Job.
+//! Never: lets a cluster without room for the check stop an operation.
+
+use jiff::SignedDuration;
+use streamjob_crds::worker::Termination;
+use streamjob_crds::{ConditionType, Operation, OperationType, Reason, Step};
+
+use super::engine::Go;
+use super::facts::trouble;
+use super::pass::Pass;
+use super::{Action, choose, held};
+use crate::names;
+use crate::render;
+use crate::revision::Revision;
+use crate::world::{Kind, Object, PodSeen};
+
+/// A check that finds no node for this long is left out.
+const ROOM_MS: i64 = 60_000;
+/// The first pause before a check that may pass is tried again, doubled each time.
+const AGAIN_MS: i64 = 15_000;
+const AGAIN_MAX_MS: i64 = 600_000;
+
+pub(crate) fn step(pass: &mut Pass<'_>, operation: &mut Operation) -> Go {
+    let same = operation.from_revision == operation.to_revision;
+    let first = pass.facts.running().is_none() || same || operation.operation_type == OperationType::Rollback;
+    let Some(revision) = pass.revision(operation.to_revision.as_deref()).filter(|_| !first) else {
+        return Go::To(Step::Handover);
+    };
+    // Until the next verdict the last one stands.
+    if operation.tries > 0 {
+        pass.not_accepted = held::said(pass, ConditionType::Accepted, "False");
+    }
+    let go = look(pass, operation, &revision);
+    if matches!(go, Go::To(_)) {
+        pass.not_accepted = None;
+    }
+    go
+}
+
+fn look(pass: &mut Pass<'_>, operation: &mut Operation, revision: &Revision) -> Go {
+    let name = names::check(&pass.world.job.name, &revision.name);
+    let Some(job) = pass.world.object(Kind::Job, &name).cloned() else {
+        if pass.is_past(operation.step_deadline.as_ref()) {
+            operation.step_deadline = Some(pass.in_ms(super::engine::CHECK_MS));
+        }
+        let object = render::check(&pass.facts.to(), revision, operation.parallelism, restore(pass));
+        pass.act(Action::Apply(object));
+        pass.again_in(2_000);
+        return Go::Stay;
+    };
+    if job.deletion_timestamp().is_some() {
+        pass.again_in(1_000);
+        return Go::Stay;
+    }
+    if job.number("/status/succeeded").unwrap_or(0) > 0 {
+        return Go::To(Step::Handover);
+    }
+    if has_failed(&job) {
+        return failed(pass, operation, &job);
+    }
+    pass.again_in(2_000);
+    match without_room(pass, &job) {
+        Some(why) => skipped(pass, &job, &why),
+        None if pass.is_past(operation.step_deadline.as_ref()) => skipped(pass, &job, "it does not end"),
+        None => Go::Stay,
+    }
+}
+
+/// What the workers will begin with, as they take it.
+fn restore(pass: &Pass<'_>) -> Vec<String> {
+    let due = pass.facts.policy.restore.as_ref().filter(|_| pass.facts.restore_is_due(&pass.status));
+    let begin = choose::restore_argument(pass).ok();
+    let both = due.zip(begin);
+    both.map_or(Vec::new(), |(restore, from)| {
+        vec![format!("--restore={from}"), format!("--restore-request={}", restore.request_id)]
+    })
+}
+
+/// Whether a Job has ended without success.
+pub(crate) fn has_failed(job: &Object) -> bool {
+    let conditions = job.list("/status/conditions");
+    conditions.iter().any(|condition| condition["type"] == "Failed" && condition["status"] == "True")
+}
+
+fn failed(pass: &mut Pass<'_>, operation: &mut Operation, job: &Object) -> Go {
+    let ended = verdict(pass, job);
+    let message = format!("The check of the new revision failed, nothing was stopped: {}", ended.message);
+    pass.not_accepted = Some(trouble(ended.reason, message.clone()));
+    if !ended.retryable {
+        pass.warn(Reason::Rejected, message);
+        return Go::Dropped;
+    }
+    // Kafka or the store may come back: the same generation is tried again.
+    let pause = (AGAIN_MS << operation.tries.min(10)).min(AGAIN_MAX_MS);
+    let waits = operation.message.is_some();
+    if !waits {
+        operation.tries += 1;
+        operation.step_deadline = Some(pass.in_ms(pause));
+        operation.message = Some(message);
+    } else if pass.is_past(operation.step_deadline.as_ref()) {
+        operation.message = None;
+        pass.act(Action::Delete { kind: Kind::Job, name: job.name().to_owned(), uid: job.uid().to_owned() });
+    }
+    pass.again_in(pause);
+    Go::Stay
+}
+
+fn verdict(pass: &Pass<'_>, job: &Object) -> Termination {
+    let pods = pods(pass, job);
+    let said = pods.iter().filter_map(|pod| pod.termination.clone()).next_back();
+    said.unwrap_or_else(|| {
+        let why = job.list("/status/conditions").iter().find(|condition| condition["type"] == "Failed");
+        let why = why.and_then(|condition| condition["message"].as_str()).unwrap_or("it left no message");
+        Termination {
+            reason: Reason::CheckFailed,
+            message: format!("{}: {why}.", job.name()),
+            retryable: false,
+            incarnation: None,
+        }
+    })
+}
+
+fn pods(pass: &Pass<'_>, job: &Object) -> Vec<PodSeen> {
+    let of_job = |object: &&Object| object.label("batch.kubernetes.io/job-name") == Some(job.name());
+    pass.world.of_kind(Kind::Pod).filter(of_job).filter_map(PodSeen::of).collect()
+}
+
+fn without_room(pass: &Pass<'_>, job: &Object) -> Option<String> {
+    let patience = SignedDuration::from_millis(ROOM_MS);
+    let created = job.instant("/metadata/creationTimestamp")?;
+    if created + patience > pass.world.now {
+        return None;
+    }
+    let pods = pods(pass, job);
+    let Some(pod) = pods.first() else {
+        return Some("it gets no pod".to_owned());
+    };
+    pod.unschedulable.as_ref().map(|waiting| waiting.message.clone())
+}
+
+fn skipped(pass: &mut Pass<'_>, job: &Object, why: &str) -> Go {
+    pass.warn(Reason::CheckSkipped, format!("{} is left out: {why}.", job.name()));
+    pass.act(Action::Delete { kind: Kind::Job, name: job.name().to_owned(), uid: job.uid().to_owned() });
+    Go::To(Step::Handover)
+}
