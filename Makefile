@@ -29,6 +29,8 @@ test: ## install, then every test at sizes that fit: format, lints, tests, docs,
 	cargo build --locked --workspace --all-targets --features streamjob-tests/faults
 	cargo test --locked --workspace --features streamjob-tests/faults
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no-deps --quiet
+	# Needs Go, as the S3 server of the tests does.
+	cd tests/gitops && go test ./...
 	@examples/flights/demo --part $(TARGET)/debug/streamjob
 	@echo 'test: all passed'
 

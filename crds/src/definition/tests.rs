@@ -247,3 +247,43 @@ fn the_smallest_manifest_is_good_for_a_cluster() {
 
     assert_eq!(crate::validate(&job, crate::Place::Cluster), []);
 }
+
+#[test]
+fn the_objects_that_gitops_tools_are_tried_on_are_as_the_operator_writes_them() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/argocd");
+    let read = |path: std::path::PathBuf| -> Value {
+        serde_yaml::from_str(&std::fs::read_to_string(path).expect("it is a file")).expect("it is YAML")
+    };
+    let mut count = 0;
+    for (kind, wanted) in [
+        ("StreamJob", &crate::ConditionType::OF_A_JOB[..]),
+        ("StreamJobSavepoint", &crate::ConditionType::OF_A_SAVEPOINT[..]),
+    ] {
+        for file in std::fs::read_dir(folder.join(kind).join("testdata")).expect("it is a folder") {
+            let object = read(file.expect("it is a file").path());
+            let conditions = match kind {
+                "StreamJob" => serde_json::from_value::<crate::StreamJobObject>(object)
+                    .expect("a job")
+                    .status
+                    .map(|status| status.conditions),
+                _ => serde_json::from_value::<crate::SavepointObject>(object)
+                    .expect("a savepoint")
+                    .status
+                    .map(|status| status.conditions),
+            };
+            let Some(conditions) = conditions else { continue };
+            let types: Vec<&str> = conditions.iter().map(|condition| condition.type_.as_str()).collect();
+            assert_eq!(types, wanted.iter().map(|wanted| wanted.as_str()).collect::<Vec<_>>());
+            for condition in conditions {
+                assert_ne!(
+                    crate::Reason::parse(&condition.reason),
+                    crate::Reason::Unknown,
+                    "{}",
+                    condition.reason
+                );
+            }
+            count += 1;
+        }
+    }
+    assert!(count >= 14, "only {count} objects were found");
+}
