@@ -93,13 +93,15 @@ impl JobFolder {
 
 /// The built program; `cargo build --bin streamjob` makes it. `STREAMJOB_PROGRAM` names another one.
 pub fn streamjob() -> PathBuf {
-    if let Some(program) = std::env::var_os("STREAMJOB_PROGRAM") {
-        return program.into();
-    }
+    std::env::var_os("STREAMJOB_PROGRAM").map_or_else(|| built("streamjob"), PathBuf::from)
+}
+
+/// A program of the workspace, built beside this one.
+pub fn built(name: &str) -> PathBuf {
     let test = std::env::current_exe().expect("a test program knows its own path");
-    let built = test.parent().and_then(Path::parent).map(|folder| folder.join("streamjob"));
+    let built = test.parent().and_then(Path::parent).map(|folder| folder.join(name));
     let path = built.expect("test programs lie in target/<profile>/deps");
-    assert!(path.exists(), "{} is missing: run `cargo build --bin streamjob` first", path.display());
+    assert!(path.exists(), "{} is missing: run `cargo build --bin {name}` first", path.display());
     path
 }
 

@@ -8,6 +8,7 @@ mod durability;
 mod examples;
 mod kafka;
 mod pipeline;
+mod pod;
 mod protocol;
 mod state;
 mod stores;

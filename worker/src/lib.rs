@@ -12,5 +12,7 @@ pub mod durability;
 pub mod kafka;
 pub mod metrics;
 pub mod pipeline;
+pub mod pod;
 pub mod progress;
 pub mod runtime;
+pub mod standing;

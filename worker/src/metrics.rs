@@ -12,6 +12,8 @@ use serde::{Deserialize, Serialize};
 use streamjob_checkpoint::retry::Failures;
 use streamjob_checkpoint::store::StateStore;
 
+use crate::standing::Standing;
+
 /// Marks a partition without an end in [`PartitionMetrics::bytes_total`].
 pub const ENDLESS: u64 = u64::MAX;
 
@@ -35,6 +37,8 @@ pub struct JobMetrics {
     pub checkpoints: CheckpointMetrics,
     /// Calls of the store and of the output that have failed and are tried again.
     pub failures: Arc<Failures>,
+    /// Where the job stands in its log.
+    pub standing: Standing,
     phase: AtomicU8,
 }
 
@@ -135,8 +139,12 @@ pub struct CheckpointMetrics {
 pub struct LastCheckpoint {
     /// Its number.
     pub epoch: u64,
+    /// Its record.
+    pub seq: u64,
     /// When it was in the log.
     pub committed_at: Instant,
+    /// The same on the wall clock, in epoch milliseconds.
+    pub committed_ms: i64,
     /// From its barrier until then.
     pub duration: Duration,
     /// What most of that time went into: `barrier`, `encoding`, `upload` or `commit`.
@@ -202,6 +210,7 @@ impl JobMetrics {
             unpublished_bytes: AtomicU64::new(0),
             checkpoints: CheckpointMetrics::default(),
             failures: Arc::default(),
+            standing: Standing::default(),
             phase: AtomicU8::new(Phase::Starting as u8),
         }
     }

@@ -93,7 +93,9 @@ fn killed_at_any_point_it_goes_on_and_the_output_is_right() -> Result<()> {
     let _alone = alone();
     let seed = seed("fail points");
     let mut unreached = Vec::new();
-    let of_files = fail_point::ALL.iter().filter(|name| !super::is_of_records(name));
+    // Those of a deletion are reached by the janitor of a pod.
+    let of_jobs = fail_point::ALL.iter().filter(|name| !name.starts_with("delete."));
+    let of_files = of_jobs.filter(|name| !super::is_of_records(name));
     for (name, number) in of_files.zip(0..) {
         let mut reached = None;
         for way in ways(name) {

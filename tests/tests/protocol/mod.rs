@@ -89,7 +89,7 @@ impl Run {
     /// A start, which mostly goes on from the newest state.
     fn start(&mut self, at: usize, epochs: u32) {
         let discard = self.random.u8(0..20) == 0;
-        let begin = if discard { BeginAt::Nothing { discard } } else { BeginAt::Latest };
+        let begin = if discard { BeginAt::Nothing { discard, request: None } } else { BeginAt::Latest };
         let process = Process {
             store: self.machines[at].store.clone(),
             truth: self.truth.clone(),

@@ -23,7 +23,9 @@ use streamjob_checkpoint::checkpoint::{
 use streamjob_checkpoint::ids::{Epoch, Groups, Hash, Lineage, WriterId};
 use streamjob_checkpoint::log::{CommitError, Log};
 use streamjob_checkpoint::outbox::{OutboxWriter, Output, read_outbox};
-use streamjob_checkpoint::protocol::{BeginAt, Begun, Commit, CommitPermit, Refusal, Start, StartRequest};
+use streamjob_checkpoint::protocol::{
+    BeginAt, Begun, Claimant, Commit, CommitPermit, Refusal, Start, StartRequest,
+};
 use streamjob_checkpoint::record::{Body, Owner, Stored};
 use streamjob_checkpoint::retention::{Retention, RetentionError, Sweep};
 use streamjob_checkpoint::retry::{Pacer, Patience};
@@ -119,7 +121,9 @@ impl Process {
         }
         let mut checkpoint = Box::new(leader.checkpoint.without_outbox());
         checkpoint.epoch = leader.permit.last_epoch().ok_or(Ended::Failed)?;
-        let stored = self.commit(log, &mut leader, Commit::Final { checkpoint, finished: false }).await?;
+        let stored = self
+            .commit(log, &mut leader, Commit::Final { checkpoint, finished: false, operation: None })
+            .await?;
         self.truth.borrow_mut().committed(&stored);
         Ok(())
     }
@@ -157,7 +161,7 @@ impl Process {
             owner: Owner { cluster: "local".into(), namespace: "/jobs".into(), name: "job".into() },
             sink: BTreeMap::from([("results".into(), "/out".into())]),
             fingerprint: BTreeMap::new(),
-            generation: None,
+            claimant: Claimant::Next,
             begin: self.begin.clone(),
             floor: None,
             writer: WriterId(self.random.u128(..)),

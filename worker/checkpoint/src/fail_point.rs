@@ -47,6 +47,14 @@ pub const ALL: &[&str] = &[
     "end.final.before",
     "end.final.after",
     "end.resolved",
+    "delete.create.before",
+    "delete.create.after",
+    "delete.resolved",
+    "delete.object.before",
+    "delete.object.after",
+    "delete.record.before",
+    "delete.record.after",
+    "coordinator.turn",
 ];
 
 /// The process is at this point.

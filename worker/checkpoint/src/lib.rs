@@ -5,6 +5,7 @@
 
 pub mod bundle;
 pub mod checkpoint;
+pub mod erase;
 #[cfg(test)]
 mod exploration;
 pub mod fail_point;

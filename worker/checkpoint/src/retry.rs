@@ -70,6 +70,11 @@ pub trait Passing: Error {
     fn not_before(&self) -> Duration {
         Duration::ZERO
     }
+
+    /// Who has to do something.
+    fn waits_for(&self) -> &'static str {
+        "store"
+    }
 }
 
 /// Whether what the operating system says may pass: a full disk and a broken connection do, a missing right does not.
@@ -156,9 +161,17 @@ pub struct Failures {
     /// Calls that have failed and wait for their next try.
     pub waiting: AtomicU64,
     said: Mutex<Option<Duration>>,
+    /// What the last of them said.
+    cause: Mutex<String>,
 }
 
 impl Failures {
+    /// What is waited for, in the words of the call that failed last; `None`: nothing is.
+    pub fn waiting_for(&self) -> Option<String> {
+        let waits = self.waiting.load(Ordering::Relaxed) > 0;
+        waits.then(|| self.cause.lock().unwrap_or_else(PoisonError::into_inner).clone())
+    }
+
     /// Whether it is time to tell people; then it is told.
     fn is_due(&self, now: Duration) -> bool {
         let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
@@ -226,6 +239,8 @@ impl Retries {
         let Some(pause) = tries.failed(now).filter(|_| error.may_pass()) else { return false };
         let pause = pause.max(error.not_before());
         let Tries { failures, .. } = tries;
+        *self.failures.cause.lock().unwrap_or_else(PoisonError::into_inner) =
+            format!("{}: {}", error.waits_for(), with_causes(error));
         if self.failures.is_due(now) {
             tracing::warn!(
                 failures,

@@ -58,6 +58,8 @@ impl Plan {
 /// Where state is kept, and how often it is saved.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct StatePlan {
+    /// Who owns it: the name of its folder in the location, and a part of what it is called elsewhere.
+    pub id: String,
     /// The job's own folder in the location.
     pub location: LocationPlan,
     /// From the beginning of one checkpoint to that of the next.

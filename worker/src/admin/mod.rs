@@ -1,15 +1,16 @@
 //! What can be asked of a running job over HTTP: metrics and health.
 //!
-//! Owns: one thread with a small runtime of its own, joined when the job ends.
+//! Owns: what is served, and in which form.
 //! Never: changes anything; slots do not know that someone is looking.
 
 mod checkpoints;
 mod exposition;
+mod server;
 
+use std::future::Future;
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use axum::Router;
@@ -19,16 +20,14 @@ use axum::http::{HeaderName, StatusCode};
 use axum::routing::get;
 use serde::Serialize;
 use thiserror::Error;
-use tokio::sync::oneshot;
 use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::metrics::{JobMetrics, Phase};
 use exposition::Exposition;
+pub(crate) use server::{Server, ServerError};
 
 /// What the ratios of busy, blocked and idle time look back over.
 const RATIO_INTERVAL: Duration = Duration::from_secs(5);
-/// How long requests under way may take when the job has ended.
-const CLOSE_DEADLINE: Duration = Duration::from_secs(1);
 
 const INDEX: &str = "\
 streamjob
@@ -39,10 +38,7 @@ streamjob
 
 /// The server. Stops when it is dropped.
 #[derive(Debug)]
-pub struct Admin {
-    address: SocketAddr,
-    running: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
-}
+pub struct Admin(Server);
 
 /// Why the server cannot start.
 #[derive(Debug, Error)]
@@ -71,66 +67,31 @@ struct Health<'a> {
 impl Admin {
     /// Listens on `host:port`; port 0 takes any free port. The address is bound when this returns.
     pub fn start(address: &str, metrics: Arc<JobMetrics>) -> Result<Self, AdminError> {
-        let bind = |source| AdminError::Bind { address: address.to_owned(), source };
-        let listener = TcpListener::bind(address).map_err(bind)?;
-        let address = listener.local_addr().map_err(bind)?;
-        listener.set_nonblocking(true).map_err(bind)?;
-        let runtime =
-            tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(AdminError::Start)?;
-        let (stop, stopped) = oneshot::channel();
-        let thread = std::thread::Builder::new()
-            .name("admin".to_owned())
-            .spawn(move || runtime.block_on(serve(listener, metrics, stopped)))
-            .map_err(AdminError::Start)?;
-        Ok(Self { address, running: Some((stop, thread)) })
+        let (routes, sampling) = metrics_routes(&metrics);
+        let router =
+            routes.route("/", get(|| async { INDEX })).route("/healthz", get(health).with_state(metrics));
+        let started = Server::start("admin", address, router, sampling);
+        started.map(Self).map_err(|error| match error {
+            ServerError::Bind(source) => AdminError::Bind { address: address.to_owned(), source },
+            ServerError::Start(source) => AdminError::Start(source),
+        })
     }
 
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.0.address()
     }
 }
 
-impl Drop for Admin {
-    fn drop(&mut self) {
-        if let Some((stop, thread)) = self.running.take() {
-            // The server may have ended by itself; then nobody is there to be told.
-            let _ = stop.send(());
-            if thread.join().is_err() {
-                tracing::error!("the admin server panicked; the job was not affected");
-            }
-        }
-    }
-}
-
-async fn serve(listener: TcpListener, metrics: Arc<JobMetrics>, stopped: oneshot::Receiver<()>) {
-    let exposition = Arc::new(Exposition::new(Arc::clone(&metrics)));
-    let router = Router::new()
-        .route("/", get(|| async { INDEX }))
-        .route("/healthz", get(health).with_state(metrics))
-        .route("/metrics", get(expose).with_state(Arc::clone(&exposition)));
-    let listener = tokio::net::TcpListener::from_std(listener).expect("the listener does not block");
-    let (close, closing) = oneshot::channel::<()>();
-    let server = axum::serve(listener, router).with_graceful_shutdown(async move {
-        // Either way the job has ended.
-        drop(closing.await);
-    });
-    let deadline = async {
-        drop(stopped.await);
-        let _ = close.send(());
-        tokio::time::sleep(CLOSE_DEADLINE).await;
-    };
-    tokio::select! {
-        served = server => if let Err(error) = served {
-            tracing::error!(%error, "the admin server stopped; the job goes on without it");
-        },
-        () = deadline => {}
-        () = sample(&exposition) => {}
-    }
+/// `/metrics`, and what must run beside it.
+pub(crate) fn metrics_routes(metrics: &Arc<JobMetrics>) -> (Router, impl Future<Output = ()> + Send + use<>) {
+    let exposition = Arc::new(Exposition::new(Arc::clone(metrics)));
+    let router = Router::new().route("/metrics", get(expose).with_state(Arc::clone(&exposition)));
+    (router, sample(exposition))
 }
 
 /// Measures the ratios, again and again.
-async fn sample(exposition: &Exposition) {
+async fn sample(exposition: Arc<Exposition>) {
     let mut ticks = tokio::time::interval_at(Instant::now() + RATIO_INTERVAL, RATIO_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {

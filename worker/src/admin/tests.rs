@@ -71,6 +71,8 @@ fn the_last_checkpoint_is_told_once_there_is_one() {
     metrics.checkpoints.unresolved.store(true, Ordering::Relaxed);
     metrics.checkpoints.set_last(LastCheckpoint {
         epoch: 7,
+        seq: 9,
+        committed_ms: 0,
         committed_at: std::time::Instant::now(),
         duration: Duration::from_millis(1_500),
         waited_for: "upload",

@@ -26,7 +26,7 @@ pub(super) fn begin_at(args: &RunArgs, plan: &Plan) -> Result<BeginAt, StateErro
         if !args.discard_state {
             refuse_to_lose(plan)?;
         }
-        return Ok(BeginAt::Nothing { discard: args.discard_state });
+        return Ok(BeginAt::Nothing { discard: args.discard_state, request: None });
     }
     let Some(named) = &args.from else { return Ok(BeginAt::Latest) };
     let state = existing(plan)?;

@@ -16,7 +16,7 @@ use crate::progress::Screen;
 const DEFAULT: &str = "info,object_store=warn";
 
 /// Begins to write logs. A filter on the command line goes before `RUST_LOG`; without both it is [`DEFAULT`].
-pub(super) fn start(filter: Option<&str>, format: LogFormat, screen: Screen) -> Result<(), ParseError> {
+pub(crate) fn start(filter: Option<&str>, format: LogFormat, screen: Screen) -> Result<(), ParseError> {
     let from_environment = std::env::var("RUST_LOG").ok().filter(|filter| !filter.is_empty());
     let filter = EnvFilter::try_new(filter.or(from_environment.as_deref()).unwrap_or(DEFAULT))?;
     let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(move || screen.clone());
@@ -30,6 +30,6 @@ pub(super) fn start(filter: Option<&str>, format: LogFormat, screen: Screen) -> 
 }
 
 /// Prints to standard error. One that its reader has closed ends the printing, not the job.
-pub(super) fn say(text: impl Display) {
+pub(crate) fn say(text: impl Display) {
     let _closed = writeln!(std::io::stderr(), "{text}");
 }

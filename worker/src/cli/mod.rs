@@ -11,11 +11,11 @@ mod control;
 mod damage;
 mod explain;
 mod export;
-mod logs;
+pub(crate) mod logs;
 mod manifest;
 mod run;
 mod savepoint;
-mod signals;
+pub(crate) mod signals;
 mod state;
 mod table;
 mod take;
@@ -30,6 +30,7 @@ use clap::Parser;
 use serde::Serialize;
 use streamjob_checkpoint::retry::with_causes;
 
+pub(crate) use args::LogFormat;
 use args::{Args, Command};
 use signals::Signal;
 use state::StateError;
@@ -72,7 +73,7 @@ pub fn main() -> ExitCode {
 
 /// Passwords and keys are in memory for as long as their clients are, and no library gives them back. Whoever wants to look
 /// at a crash sets the filter of the running process from outside.
-fn leave_memory_out_of_core_files() {
+pub(crate) fn leave_memory_out_of_core_files() {
     // Without such a file there is nothing that could be told: it is the kernel's.
     let _no_filter = std::fs::write("/proc/self/coredump_filter", "0");
 }

@@ -134,7 +134,10 @@ fn run_plan(plan: Plan, args: &RunArgs, screen: Screen) -> Result<Exit, Failure>
     }
     Ok(match ending? {
         Ending::Finished => Exit::Done,
-        Ending::Stopped => signals.received().map_or(Exit::Done, Exit::Stopped),
+        // The last two are for who was asked to leave within a time, as pods are.
+        Ending::Stopped | Ending::Left | Ending::OutOfTime => {
+            signals.received().map_or(Exit::Done, Exit::Stopped)
+        }
     })
 }
 

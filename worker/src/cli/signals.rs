@@ -13,14 +13,14 @@ use signal_hook::iterator::{Handle, Signals as Pending};
 
 /// A signal that stops a job.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Signal {
+pub(crate) enum Signal {
     Interrupt,
     Terminate,
 }
 
 /// Waits for signals until it is dropped.
 #[derive(Debug)]
-pub(super) struct Signals {
+pub(crate) struct Signals {
     handle: Handle,
     first: Arc<AtomicI32>,
     thread: Option<JoinHandle<()>>,
@@ -36,7 +36,7 @@ impl Signal {
     }
 
     /// 128 and the signal's number, as shells have it.
-    pub(super) fn exit_code(self) -> u8 {
+    pub(crate) fn exit_code(self) -> u8 {
         match self {
             Self::Interrupt => 130,
             Self::Terminate => 143,
@@ -46,7 +46,7 @@ impl Signal {
 
 impl Signals {
     /// Calls `stop` at the first signal; at the second the process is gone.
-    pub(super) fn watch(stop: impl Fn() + Send + 'static) -> io::Result<Self> {
+    pub(crate) fn watch(stop: impl Fn() + Send + 'static) -> io::Result<Self> {
         let mut pending = Pending::new([SIGINT, SIGTERM])?;
         let handle = pending.handle();
         let first = Arc::new(AtomicI32::new(0));
@@ -68,7 +68,7 @@ impl Signals {
     }
 
     /// The signal that came, if one did.
-    pub(super) fn received(&self) -> Option<Signal> {
+    pub(crate) fn received(&self) -> Option<Signal> {
         Signal::of(self.first.load(Ordering::Relaxed))
     }
 }

@@ -14,7 +14,7 @@ use streamjob_checkpoint::bundle::{About, NewBlock, StateWriter, state_batch, st
 use streamjob_checkpoint::checkpoint::*;
 use streamjob_checkpoint::ids::*;
 use streamjob_checkpoint::log::Log;
-use streamjob_checkpoint::protocol::{BeginAt, Commit, Start, StartRequest};
+use streamjob_checkpoint::protocol::{BeginAt, Claimant, Commit, Start, StartRequest};
 use streamjob_checkpoint::savepoint as copies;
 use streamjob_checkpoint::store::StateStore;
 use streamjob_core::key::KeyEncoder;
@@ -211,7 +211,7 @@ fn start(plan: &Plan) -> StartRequest {
         owner: crate::runtime::owner(plan),
         sink: BTreeMap::new(),
         fingerprint: plan.fingerprint(),
-        generation: None,
+        claimant: Claimant::Next,
         begin: BeginAt::Latest,
         floor: None,
         writer: WriterId(1),
@@ -322,8 +322,8 @@ fn a_fresh_start_says_what_it_would_lose() {
     assert!(refused.starts_with("clicks has state, which --fresh would give up: epoch 1 of "), "{refused}");
     assert!(refused.contains("300 rows read, 1 open windows"), "{refused}");
     let discarded = job.begin(&["--fresh", "--discard-state"]);
-    assert_eq!(discarded, Ok(BeginAt::Nothing { discard: true }));
-    assert_eq!(new.begin(&["--fresh"]), Ok(BeginAt::Nothing { discard: false }));
+    assert_eq!(discarded, Ok(BeginAt::Nothing { discard: true, request: None }));
+    assert_eq!(new.begin(&["--fresh"]), Ok(BeginAt::Nothing { discard: false, request: None }));
     assert_eq!(new.files().len(), 1);
 }
 

@@ -70,13 +70,26 @@ impl Cluster {
         })
     }
 
-    /// The topics, as they are now. The error of one is that it is not there.
+    /// The topics, as they are now; `None`: it is not there.
     pub fn topics(&self, names: &[String]) -> Result<Vec<(String, Option<Topic>)>, TopicError> {
+        self.describe(names, Describing::ask)
+    }
+
+    /// The same, and what may be done with them.
+    pub fn topics_with_rights(&self, names: &[String]) -> Result<Vec<(String, Option<Topic>)>, TopicError> {
+        self.describe(names, Describing::ask_with_rights)
+    }
+
+    fn describe(
+        &self,
+        names: &[String],
+        ask: impl Fn(&Describing, &[String], i32),
+    ) -> Result<Vec<(String, Option<Topic>)>, TopicError> {
         let what = format!("describe {}", names.join(", "));
         self.patiently(&what, || {
             let asking = Describing::new(&self.consumer);
             let limit = i32::try_from(ANSWER.as_millis()).expect("seconds are few");
-            asking.ask(names, limit);
+            ask(&asking, names, limit);
             let answer = asking.answer(limit + 1_000).unwrap_or(Err(RDKafkaErrorCode::OperationTimedOut))?;
             answer.into_iter().map(there).collect()
         })

@@ -38,6 +38,17 @@ pub struct Topic {
     pub partitions: u32,
     /// How many of them have a leader.
     pub led: u32,
+    /// What may be done with it; `None`: nobody asked, or the cluster does not say.
+    pub rights: Option<Rights>,
+}
+
+/// What the user of a client may do with a topic.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Rights {
+    /// Read its records.
+    pub read: bool,
+    /// Write some.
+    pub write: bool,
 }
 
 /// Asks what topics there are, without waiting for the answer.
@@ -59,6 +70,15 @@ impl Describing {
 
     /// Asks. There will be one answer, at the latest after `timeout_ms`.
     pub fn ask(&self, topics: &[String], timeout_ms: i32) {
+        self.ask_for(topics, timeout_ms, false);
+    }
+
+    /// The same, and what may be done with them.
+    pub fn ask_with_rights(&self, topics: &[String], timeout_ms: i32) {
+        self.ask_for(topics, timeout_ms, true);
+    }
+
+    fn ask_for(&self, topics: &[String], timeout_ms: i32, rights: bool) {
         let names: Vec<CString> =
             topics.iter().filter_map(|topic| CString::new(topic.as_str()).ok()).collect();
         let mut pointers: Vec<_> = names.iter().map(|name| name.as_ptr()).collect();
@@ -70,6 +90,12 @@ impl Describing {
                 sys::rd_kafka_TopicCollection_of_topic_names(pointers.as_mut_ptr(), pointers.len());
             let options = sys::rd_kafka_AdminOptions_new(client, operation);
             sys::rd_kafka_AdminOptions_set_request_timeout(options, timeout_ms, ptr::null_mut(), 0);
+            if rights {
+                let error = sys::rd_kafka_AdminOptions_set_include_authorized_operations(options, 1);
+                if !error.is_null() {
+                    sys::rd_kafka_error_destroy(error);
+                }
+            }
             sys::rd_kafka_DescribeTopics(client, collection, options, self.queue);
             sys::rd_kafka_AdminOptions_destroy(options);
             sys::rd_kafka_TopicCollection_destroy(collection);
@@ -129,8 +155,29 @@ unsafe fn described(topic: *const sys::rd_kafka_TopicDescription_t) -> Described
         });
         let led = u32::try_from(led.count()).unwrap_or(u32::MAX);
         let partitions = u32::try_from(count).unwrap_or(u32::MAX);
-        Described { name, topic: Ok(Topic { id, partitions, led }) }
+        Described { name, topic: Ok(Topic { id, partitions, led, rights: rights(topic) }) }
     }
+}
+
+/// # Safety
+/// `topic` is a description that lives through the call.
+unsafe fn rights(topic: *const sys::rd_kafka_TopicDescription_t) -> Option<Rights> {
+    use sys::rd_kafka_AclOperation_t as Operation;
+    let mut count = 0;
+    // SAFETY: the operations belong to the description, and so many of them there are.
+    let operations = unsafe {
+        let first = sys::rd_kafka_TopicDescription_authorized_operations(topic, &mut count);
+        if first.is_null() || count == 0 {
+            return None;
+        }
+        // As numbers: a cluster may know operations that this build does not.
+        std::slice::from_raw_parts(first.cast::<u32>(), count)
+    };
+    let may = |wanted: Operation| operations.contains(&(wanted as u32));
+    Some(Rights {
+        read: may(Operation::RD_KAFKA_ACL_OPERATION_READ),
+        write: may(Operation::RD_KAFKA_ACL_OPERATION_WRITE),
+    })
 }
 
 /// # Safety

@@ -108,7 +108,7 @@ mod tests {
     #[test]
     fn a_run_without_a_checkpoint_begins_with_nothing_and_says_what_it_gave_up() {
         let new = with_nothing(&BeginAt::Latest, None);
-        let fresh = with_nothing(&BeginAt::Nothing { discard: true }, Some(Epoch(17)));
+        let fresh = with_nothing(&BeginAt::Nothing { discard: true, request: None }, Some(Epoch(17)));
 
         assert_eq!(new, "begins with nothing, at the start of its input");
         assert_eq!(fresh, format!("{new}; its state up to epoch 17 is given up"));

@@ -52,6 +52,8 @@ fn the_last_checkpoint_is_told_with_what_it_took_and_what_goes_wrong() {
     let metrics = job();
     metrics.checkpoints.set_last(LastCheckpoint {
         epoch: 7,
+        seq: 9,
+        committed_ms: 0,
         committed_at: Instant::now(),
         duration: Duration::from_millis(45),
         waited_for: "upload",

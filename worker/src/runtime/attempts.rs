@@ -1,6 +1,7 @@
 //! Runs a job: one attempt after the other, until it ends or no other attempt would fare better.
 //!
-//! Owns: the two roles of an attempt, in one process or two; the pause before the next attempt.
+//! Owns: the two roles of an attempt, in one process or two; the pause before the next attempt; that a hand-over which takes too
+//! long is followed by one.
 //! Never: takes a failure for passing by itself: each error says that of itself.
 
 use std::process::Command;
@@ -10,7 +11,9 @@ use std::time::Duration;
 
 use crossbeam_channel::unbounded;
 use streamjob_checkpoint::ids::{Epoch, Generation};
-use streamjob_checkpoint::retry::{Passing, Pauses, with_causes};
+use streamjob_checkpoint::log::LogError;
+use streamjob_checkpoint::protocol::Refusal;
+use streamjob_checkpoint::retry::{Passing, with_causes};
 use streamjob_plan::Plan;
 
 use super::coordinator::{self, CoordinatorSetup};
@@ -22,8 +25,6 @@ use super::{Ending, Options, RunError, StopFlag};
 use crate::metrics::{JobMetrics, Phase};
 use crate::pipeline::clock::Clock;
 
-/// Between two attempts. It begins anew with an attempt that has committed an epoch.
-const PAUSES: Pauses = Pauses { min: Duration::from_millis(200), max: Duration::from_secs(30) };
 /// The longest that a request to stop is not noticed in a pause.
 const STOP_POLL: Duration = Duration::from_millis(50);
 
@@ -117,26 +118,50 @@ impl Attempts {
         roles: impl Fn(WorkerSetup, CoordinatorSetup) -> Result<Ending, RunError>,
     ) -> Result<Ending, RunError> {
         let mut failures = 0;
+        let owner = begun.owner().clone();
         loop {
+            self.give_up_late_hand_over();
             let (generation, from) = (begun.generation(), begun.checkpoint.epoch);
             self.metrics.attempts.fetch_add(1, Ordering::Relaxed);
+            self.metrics.standing.begin(
+                generation,
+                begun.resumed.map(|epoch| (epoch, begun.resumed_from)),
+                begun.head(),
+            );
             self.metrics.set_phase(Phase::Running);
             let (worker, coordinator) = self.setups(begun);
-            let error = match roles(worker, coordinator) {
-                Err(error) if error.may_pass() && !self.stop.is_set() => error,
+            match roles(worker, coordinator) {
+                Err(error) if error.may_pass() && !self.stop.is_set() => {
+                    failures = if self.has_committed_since(from) { 1 } else { failures + 1 };
+                    if !self.pause_after(&error, failures) {
+                        // No last checkpoint can be taken: whoever starts the job again finds the one before.
+                        return Err(error);
+                    }
+                }
+                Ok(Ending::OutOfTime) if !self.stop.is_set() => self.metrics.set_phase(Phase::Starting),
                 ended => return ended,
-            };
-            failures = if self.has_committed_since(from) { 1 } else { failures + 1 };
-            if !self.pause_after(&error, failures) {
-                // No last checkpoint can be taken: whoever starts the job again finds the one before.
-                return Err(error);
             }
-            match start_again(generation, &self.state, &self.plan, (&*self.inputs, &*self.clock))? {
-                Started::Finished(_) => return Ok(Ending::Finished),
-                Started::Begun(again) => begun = *again,
+            let again = (&owner, generation);
+            match start_again(again, &self.state, &self.plan, (&*self.inputs, &*self.clock)) {
+                Ok(Started::Finished(_)) => return Ok(Ending::Finished),
+                Ok(Started::Begun(again)) => begun = *again,
+                // What was not known when its time was over has come true.
+                Err(RunError::Log(LogError::Refused(Refusal::Ended { .. }))) => return Ok(Ending::Stopped),
+                Err(error) => return Err(error),
             }
             self.metrics.grow_partitions(begun.partition_names());
             tracing::info!(attempt = begun.generation().attempt, "{}", begun.beginning);
+        }
+    }
+
+    /// Only here: before the log was claimed again nobody knew whether the hand-over had come true after all.
+    fn give_up_late_hand_over(&self) {
+        if let Some(late) = self.stop.handing_over().filter(|wanted| wanted.until <= self.clock.elapsed()) {
+            tracing::warn!(
+                operation = late.operation,
+                "the hand-over was not complete in time; the job goes on"
+            );
+            self.stop.resume();
         }
     }
 
@@ -155,6 +180,7 @@ impl Attempts {
         let coordinator = CoordinatorSetup {
             folders: wiring::folders(&self.plan),
             control: self.options.control.clone(),
+            desk: self.options.desk.clone(),
             plan: Arc::clone(&self.plan),
             log: self.state.log.clone(),
             store: self.state.store.clone(),
@@ -176,8 +202,11 @@ impl Attempts {
 
     /// Whether there is to be another attempt.
     fn pause_after(&self, error: &RunError, failures: u32) -> bool {
-        let pause = PAUSES.after(failures);
+        let pause = self.options.pauses.after(failures);
         self.metrics.set_phase(Phase::Starting);
+        if let Some(desk) = &self.options.desk {
+            desk.failed(Some(error));
+        }
         tracing::warn!(
             cause = with_causes(error),
             pause_ms = pause.as_millis() as u64,

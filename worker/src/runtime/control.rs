@@ -91,6 +91,12 @@ pub enum Line {
 pub struct Answers(Sender<Line>);
 
 impl Answers {
+    /// A way back, and its other end.
+    pub(super) fn channel() -> (Self, Receiver<Line>) {
+        let (sender, lines) = bounded(LINES_MAX);
+        (Self(sender), lines)
+    }
+
     /// Tells them. False: they have gone, or do not read.
     pub fn send(&self, line: Line) -> bool {
         self.0.try_send(line).is_ok()
@@ -186,8 +192,8 @@ fn serve(stream: &UnixStream, stop: &AtomicBool, asked: &impl Fn(Request, Answer
             return write_line(stream, &Line::Failed { reason });
         }
     };
-    let (sender, lines) = bounded(LINES_MAX);
-    asked(request, Answers(sender));
+    let (answers, lines) = Answers::channel();
+    asked(request, answers);
     answer(stream, stop, &lines)
 }
 

@@ -26,7 +26,7 @@ pub(super) fn publish_earlier(state: &State, plan: &Plan, (epoch, now): (&Record
     let there = to_topics || folders.any(|folder| holds_output_of(&folder.path, &lineage));
     let wanted = epoch.sink == now.sink && there;
     let life = Life {
-        job: plan.job.clone(),
+        job: plan.state.id.clone(),
         lineage,
         slots: checkpoint.parallelism,
         newest: epoch.last_epoch.unwrap_or(checkpoint.epoch).0,

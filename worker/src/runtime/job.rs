@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use streamjob_checkpoint::checkpoint::{Checkpoint, PartitionState};
-use streamjob_checkpoint::ids::{Epoch, Generation, Hash, Lineage, WriterId};
+use streamjob_checkpoint::ids::{Epoch, Generation, Hash, Lineage, Seq, WriterId};
 use streamjob_checkpoint::log::{CommitError, Log};
-use streamjob_checkpoint::protocol::{BeginAt, Commit, CommitPermit, Start, StartRequest};
+use streamjob_checkpoint::protocol::{BeginAt, Claimant, Commit, CommitPermit, Start, StartRequest};
 use streamjob_checkpoint::record::{Owner, Stored};
 use streamjob_checkpoint::retry::Patience;
 use streamjob_checkpoint::store::StateStore;
@@ -87,13 +87,14 @@ impl Inputs for SourceInputs {
     }
 }
 
-/// Where a job's state is, and what its calls run on.
+/// Where a job's state is, and what its calls run on. Clones share both.
+#[derive(Clone)]
 pub struct State {
     /// The objects.
     pub store: StateStore,
     /// The records.
     pub log: Log,
-    runtime: Runtime,
+    runtime: Arc<Runtime>,
 }
 
 impl State {
@@ -102,9 +103,14 @@ impl State {
         let state = Self::over(location::open(&plan.state.location)?)?;
         location::warn_if_untested(&plan.state.location);
         // A store that is away is waited for: it would be waited for all the same by whoever started the job again.
-        let patient = state.store.clone().with_patience(Patience::Endless);
-        state.runtime.block_on(patient.probe(WriterId(Uuid::new_v4().as_u128())))?;
+        state.probe(Patience::Endless)?;
         Ok(state)
+    }
+
+    /// Refuses a store that cannot keep state.
+    pub fn probe(&self, patience: Patience) -> Result<(), RunError> {
+        let store = self.store.clone().with_patience(patience);
+        Ok(self.runtime.block_on(store.probe(WriterId(Uuid::new_v4().as_u128())))?)
     }
 
     /// State in any store.
@@ -117,7 +123,7 @@ impl State {
             .build()
             .map_err(|source| RunError::Thread { thread: "store".to_owned(), source })?;
         let log = Log::new(store.clone());
-        Ok(Self { store, log, runtime })
+        Ok(Self { store, log, runtime: Arc::new(runtime) })
     }
 
     /// What the calls of store and log run on.
@@ -142,6 +148,8 @@ pub struct Begun {
     pub(super) inherited: Option<Publication>,
     /// The checkpoint that it goes on from; `None`: from the beginning.
     pub resumed: Option<Epoch>,
+    /// The record that holds it, or that began the lineage.
+    pub resumed_from: Seq,
     /// From where it goes on, in words.
     pub beginning: String,
 }
@@ -157,13 +165,44 @@ impl Begun {
         self.permit.generation()
     }
 
+    /// Whose state it is.
+    pub fn owner(&self) -> &Owner {
+        &self.permit.head().record.owner
+    }
+
+    /// The newest record.
+    pub fn head(&self) -> Seq {
+        self.permit.head().record.seq
+    }
+
     /// What metrics call the partitions.
     pub fn partition_names(&self) -> impl Iterator<Item = String> + '_ {
         self.checkpoint.partitions.iter().map(|partition| partition.name.clone())
     }
 }
 
-/// Claims the state of a job. For a new lineage this fixes the input durably, before the first row is read.
+/// Who starts a job, and with what.
+#[derive(Clone, Debug)]
+pub struct Starting {
+    /// Whose state it must be.
+    pub owner: Owner,
+    /// As whom it is claimed.
+    pub claimant: Claimant,
+    /// With what.
+    pub begin: BeginAt,
+    /// The log must have come to here.
+    pub floor: Option<Seq>,
+}
+
+impl Starting {
+    /// A start on this machine.
+    pub fn here(plan: &Plan, begin: BeginAt) -> Self {
+        Self { owner: owner(plan), claimant: Claimant::Next, begin, floor: None }
+    }
+}
+
+/// Claims the state of a job of this machine. For a new lineage this fixes the input durably, before the first row is
+/// read.
 pub fn start(
     state: &State,
     plan: &Plan,
@@ -171,35 +210,37 @@ pub fn start(
     begin: BeginAt,
     clock: &dyn Clock,
 ) -> Result<Started, RunError> {
-    start_as(None, state, plan, (inputs, begin, clock))
+    start_as(&Starting::here(plan, begin), state, plan, (inputs, clock))
 }
 
 /// Claims it once more, for the next attempt of the same incarnation.
 pub(super) fn start_again(
-    failed: Generation,
+    (owner, failed): (&Owner, Generation),
     state: &State,
     plan: &Plan,
     (inputs, clock): (&dyn Inputs, &dyn Clock),
 ) -> Result<Started, RunError> {
-    let next = Generation { attempt: failed.attempt + 1, ..failed };
-    start_as(Some(next), state, plan, (inputs, BeginAt::Latest, clock))
+    let claimant = Claimant::Exactly(Generation { attempt: failed.attempt + 1, ..failed });
+    let starting = Starting { owner: owner.clone(), claimant, begin: BeginAt::Latest, floor: None };
+    start_as(&starting, state, plan, (inputs, clock))
 }
 
-fn start_as(
-    generation: Option<Generation>,
+/// The same for whom and with what is said.
+pub fn start_as(
+    starting: &Starting,
     state: &State,
     plan: &Plan,
-    (inputs, begin, clock): (&dyn Inputs, BeginAt, &dyn Clock),
+    (inputs, clock): (&dyn Inputs, &dyn Clock),
 ) -> Result<Started, RunError> {
     let log = Log::new(state.store.clone().with_patience(Patience::Endless));
     refuse_to_publish_again(state, &log, plan)?;
     let request = StartRequest {
-        owner: owner(plan),
+        owner: starting.owner.clone(),
         sink: sink_identity(plan)?,
         fingerprint: plan.fingerprint(),
-        generation,
-        begin,
-        floor: None,
+        claimant: starting.claimant,
+        begin: starting.begin.clone(),
+        floor: starting.floor,
         writer: WriterId(Uuid::new_v4().as_u128()),
         lineage: Lineage(Uuid::new_v4().as_u128()),
         now_ms: clock.now_ms(),
@@ -213,6 +254,7 @@ fn start_as(
     let inherited = begun.inherited.and_then(|stored| ours(state, plan, &stored, &mut permit));
     let spec_hash = Hash::of(plan.spec_text.as_bytes());
     let resumed = begun.checkpoint.as_ref().map(|checkpoint| checkpoint.epoch);
+    let resumed_from = begun.resumed_from;
     let checkpoint = match begun.checkpoint {
         Some(mut checkpoint) => {
             checkpoint.partitions.extend(inputs.grown(&checkpoint.partitions)?);
@@ -227,7 +269,8 @@ fn start_as(
         }
     };
     let lineage = begun.lineage;
-    Ok(Started::Begun(Box::new(Begun { permit, lineage, checkpoint, inherited, resumed, beginning })))
+    let begun = Begun { permit, lineage, checkpoint, inherited, resumed, resumed_from, beginning };
+    Ok(Started::Begun(Box::new(begun)))
 }
 
 /// What each target is: a folder, or a topic of a cluster, which is known by its id.

@@ -5,20 +5,30 @@
 
 use std::path::Path;
 
-use streamjob_checkpoint::store::{Remote, RemoteKind, StateStore, StoreError};
+use streamjob_checkpoint::store::{Access, Remote, RemoteKind, StateStore, StoreError};
 use streamjob_crds::{BucketUrl, StoreKind};
 use streamjob_plan::LocationPlan;
 
 /// The store of a job's state. A folder of this machine is made if it is not there.
 pub fn open(location: &LocationPlan) -> Result<StateStore, StoreError> {
+    open_with(location, &Access::default())
+}
+
+/// The same, with what files say of a store in place of the environment.
+pub fn open_with(location: &LocationPlan, access: &Access) -> Result<StateStore, StoreError> {
     match location {
         LocationPlan::Folder(folder) => StateStore::local(folder),
-        LocationPlan::Bucket { .. } => open_to_read(location),
+        LocationPlan::Bucket { .. } => open_to_read_with(location, access),
     }
 }
 
 /// The same to look at: makes nothing. [`StoreError::is_missing`] if it is a folder of this machine that is not there.
 pub fn open_to_read(location: &LocationPlan) -> Result<StateStore, StoreError> {
+    open_to_read_with(location, &Access::default())
+}
+
+/// The same, with what files say.
+pub fn open_to_read_with(location: &LocationPlan, access: &Access) -> Result<StateStore, StoreError> {
     match location {
         LocationPlan::Folder(folder) => StateStore::local_to_read(folder),
         LocationPlan::Bucket { url, endpoint, region, path_style } => {
@@ -30,7 +40,7 @@ pub fn open_to_read(location: &LocationPlan) -> Result<StateStore, StoreError> {
                 region: region.clone(),
                 path_style: *path_style,
             };
-            remote.open()
+            remote.open_with(access)
         }
     }
 }
@@ -46,6 +56,22 @@ pub fn named(text: &str) -> Result<LocationPlan, StoreError> {
             Ok(LocationPlan::Folder(std::path::absolute(path).unwrap_or_else(|_| path.to_owned())))
         }
     }
+}
+
+/// A folder by its path or URL, reached as this state is: by the same endpoint, if it is the same kind of store.
+pub fn named_beside(text: &str, state: &LocationPlan) -> Result<LocationPlan, StoreError> {
+    Ok(match (named(text)?, state) {
+        (
+            LocationPlan::Bucket { url, .. },
+            LocationPlan::Bucket { url: own, endpoint, region, path_style },
+        ) if url.kind == own.kind => LocationPlan::Bucket {
+            url,
+            endpoint: endpoint.clone(),
+            region: region.clone(),
+            path_style: *path_style,
+        },
+        (named, _) => named,
+    })
 }
 
 /// Says so if nobody has tried whether such a store keeps its word.

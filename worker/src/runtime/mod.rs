@@ -6,6 +6,7 @@
 mod attempts;
 pub mod control;
 pub mod coordinator;
+mod desk;
 mod earlier;
 mod figures;
 mod job;
@@ -13,22 +14,24 @@ pub mod location;
 pub mod messages;
 mod priority;
 mod process;
-mod stop;
+pub mod stop;
 pub mod transport;
 pub mod worker;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use streamjob_checkpoint::bundle::BundleError;
 use streamjob_checkpoint::ids::Generation;
 use streamjob_checkpoint::log::{CommitError, LogError};
-use streamjob_checkpoint::retry::Passing;
+use streamjob_checkpoint::retry::{Passing, Pauses};
 use streamjob_checkpoint::store::StoreError;
 
 pub use attempts::Job;
 pub use coordinator::Ending;
-pub use job::{Begun, Input, Inputs, SourceInputs, Started, State, owner, start};
+pub use desk::Desk;
+pub use job::{Begun, Input, Inputs, SourceInputs, Started, Starting, State, owner, start, start_as};
 pub use process::inherited_link;
 pub use stop::StopFlag;
 pub use worker::{WorkerSetup, run as run_worker};
@@ -49,6 +52,10 @@ pub struct Options {
     pub unpublished_bytes_max: u64,
     /// The folder of the socket through which savepoints are asked for; `None`: there is none.
     pub control: Option<PathBuf>,
+    /// Another way to ask for them, in this process; `None`: there is none.
+    pub desk: Option<Arc<Desk>>,
+    /// Between two attempts. They begin anew with an attempt that has committed an epoch.
+    pub pauses: Pauses,
 }
 
 impl Default for Options {
@@ -59,6 +66,8 @@ impl Default for Options {
             preaggregate_bytes: 16 << 20,
             unpublished_bytes_max: 256 << 20,
             control: None,
+            desk: None,
+            pauses: Pauses { min: Duration::from_millis(200), max: Duration::from_secs(30) },
         }
     }
 }
@@ -183,6 +192,13 @@ impl From<CommitError> for RunError {
 }
 
 impl Passing for RunError {
+    fn waits_for(&self) -> &'static str {
+        if let Self::Sink(error) = self {
+            return error.waits_for();
+        }
+        if matches!(self, Self::Source(SourceError::Topic(_))) { "Kafka" } else { "store" }
+    }
+
     fn may_pass(&self) -> bool {
         match self {
             Self::Sink(error) => error.may_pass(),

@@ -1,23 +1,168 @@
-//! A flag that asks the job to stop at the next record boundary.
+//! Asks a running job to stop, to hand over, or to leave: at the next record boundary.
 //!
-//! Owns: the flag.
-//! Never: handles signals.
+//! Owns: what is wanted now; clones share it.
+//! Never: handles signals, or knows what comes of it.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-/// Set once, seen by all; clones share it.
+/// How a job is to end.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Stop {
+    /// With a last epoch and a Final record, however long that takes.
+    End,
+    /// The same for an incarnation that follows, and the record names who asked. If its time is over before, the job goes on.
+    HandOver(HandOver),
+    /// With a last epoch, but without Final: the incarnation goes on in another process. If its time is over before, without
+    /// that epoch.
+    Leave {
+        /// When its time is over, on the job's clock.
+        until: Duration,
+    },
+}
+
+/// A hand-over that someone asked for.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct HandOver {
+    /// Of the request.
+    pub operation: String,
+    /// When its time is over, on the job's clock.
+    pub until: Duration,
+}
+
+impl Stop {
+    /// When its time is over.
+    pub fn until(&self) -> Option<Duration> {
+        match self {
+            Self::End => None,
+            Self::HandOver(HandOver { until, .. }) | Self::Leave { until } => Some(*until),
+        }
+    }
+}
+
+/// What is wanted of a job.
 #[derive(Clone, Debug, Default)]
-pub struct StopFlag(Arc<AtomicBool>);
+pub struct StopFlag(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    wanted: Mutex<Wanted>,
+    /// Grows with each change, so that a look is cheap.
+    version: AtomicU64,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Wanted {
+    end: bool,
+    hand_over: Option<HandOver>,
+    leave: Option<Duration>,
+}
 
 impl StopFlag {
-    /// Asks the job to stop.
+    /// Asks the job to stop for good.
     pub fn set(&self) {
-        self.0.store(true, Ordering::Release);
+        self.change(|wanted| wanted.end = true);
     }
 
-    /// Whether someone asked.
+    /// Asks it to hand over.
+    pub fn hand_over(&self, hand_over: HandOver) {
+        self.change(|wanted| wanted.hand_over = Some(hand_over));
+    }
+
+    /// Asks it to leave. A hand-over under way goes on within that time.
+    pub fn leave(&self, until: Duration) {
+        self.change(|wanted| wanted.leave = Some(until));
+    }
+
+    /// The time of a hand-over is over, and the job goes on.
+    pub fn resume(&self) {
+        self.change(|wanted| wanted.hand_over = None);
+    }
+
+    /// Whether the process is to end, so that no other attempt follows.
     pub fn is_set(&self) -> bool {
-        self.0.load(Ordering::Acquire)
+        let wanted = self.wanted();
+        wanted.end || wanted.leave.is_some()
+    }
+
+    /// Whether someone asked it to leave.
+    pub fn leaves(&self) -> bool {
+        self.wanted().leave.is_some()
+    }
+
+    /// Until when it is to have left.
+    pub fn leave_until(&self) -> Option<Duration> {
+        self.wanted().leave
+    }
+
+    /// The hand-over that is under way, as it was asked for.
+    pub fn handing_over(&self) -> Option<HandOver> {
+        self.wanted().hand_over.clone()
+    }
+
+    /// What is wanted now.
+    pub fn stop(&self) -> Option<Stop> {
+        let wanted = self.wanted().clone();
+        match (wanted.end, wanted.hand_over, wanted.leave) {
+            (true, _, _) => Some(Stop::End),
+            (false, Some(HandOver { operation, until }), leave) => Some(Stop::HandOver(HandOver {
+                operation,
+                until: leave.map_or(until, |leave| leave.min(until)),
+            })),
+            (false, None, Some(until)) => Some(Stop::Leave { until }),
+            (false, None, None) => None,
+        }
+    }
+
+    /// Changes whenever something else is wanted.
+    pub fn version(&self) -> u64 {
+        self.0.version.load(Ordering::Acquire)
+    }
+
+    fn change(&self, how: impl FnOnce(&mut Wanted)) {
+        how(&mut self.wanted());
+        self.0.version.fetch_add(1, Ordering::Release);
+    }
+
+    fn wanted(&self) -> MutexGuard<'_, Wanted> {
+        self.0.wanted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn hand_over(until: Duration) -> HandOver {
+        HandOver { operation: "g2-upgrade-8".to_owned(), until }
+    }
+
+    #[test]
+    fn a_hand_over_goes_on_when_the_process_is_told_to_leave_but_not_beyond_that() {
+        let flag = StopFlag::default();
+        flag.hand_over(hand_over(60 * SECOND));
+        let before = flag.version();
+
+        flag.leave(20 * SECOND);
+
+        assert_eq!(flag.stop(), Some(Stop::HandOver(hand_over(20 * SECOND))));
+        assert!(flag.version() > before && flag.is_set() && flag.leaves());
+        flag.resume();
+        assert_eq!(flag.stop(), Some(Stop::Leave { until: 20 * SECOND }));
+    }
+
+    #[test]
+    fn a_hand_over_alone_does_not_end_the_process() {
+        let flag = StopFlag::default();
+
+        flag.hand_over(hand_over(SECOND));
+
+        assert!(!flag.is_set() && !flag.leaves());
+        assert_eq!(flag.handing_over(), Some(hand_over(SECOND)));
+        flag.resume();
+        assert_eq!((flag.stop(), flag.handing_over()), (None, None));
     }
 }

@@ -43,7 +43,7 @@ impl Leading {
             let mut checkpoint = last.expect("an epoch was committed");
             checkpoint.epoch = self.permit.last_epoch().expect("an epoch was committed");
             checkpoint.outbox.clear();
-            return Commit::Final { checkpoint, finished: false };
+            return Commit::Final { checkpoint, finished: false, operation: None };
         }
         self.commits += 1;
         let epoch = self.permit.last_epoch().map_or(Epoch(0), Epoch::next);

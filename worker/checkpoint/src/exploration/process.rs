@@ -12,7 +12,7 @@ use super::world::{Bounds, ByHash, Late, World, beginning};
 use crate::checkpoint::Checkpoint;
 use crate::ids::{Generation, Lineage, Seq, WriterId};
 use crate::protocol::{
-    Action, Append, Appended, Begin, BeginAt, Begun, Machine, Refusal, Start, StartRequest, Step,
+    Action, Append, Appended, Begin, BeginAt, Begun, Claimant, Machine, Refusal, Start, StartRequest, Step,
 };
 use crate::record::{Body, Owner, Restore, Stored};
 use crate::retention::Seen;
@@ -156,12 +156,14 @@ fn start(world: &mut World, own: usize, told: Told, bounds: Bounds) {
         owner: Owner { cluster: String::new(), namespace: String::new(), name: String::new() },
         sink: BTreeMap::new(),
         fingerprint: BTreeMap::new(),
-        generation: match told {
-            Told::Incarnation(incarnation) => Some(Generation { incarnation, attempt: starts.into() }),
-            Told::Latest | Told::Discard | Told::Restore => None,
+        claimant: match told {
+            Told::Incarnation(incarnation) => {
+                Claimant::Exactly(Generation { incarnation, attempt: starts.into() })
+            }
+            Told::Latest | Told::Discard | Told::Restore => Claimant::Next,
         },
         begin: match (told, restored) {
-            (Told::Discard, _) => BeginAt::Nothing { discard: true },
+            (Told::Discard, _) => BeginAt::Nothing { discard: true, request: None },
             (_, Some(checkpoint)) => BeginAt::From {
                 // The same request however often it is started: it happens once.
                 request: Restore { id: own.to_string(), from: String::new() },

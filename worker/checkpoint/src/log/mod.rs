@@ -9,8 +9,8 @@ use std::time::Duration;
 use crate::fail_point;
 use crate::ids::{Generation, Seq};
 use crate::protocol::{
-    Action, Answer, Append, Appended, Begin, Commit, CommitPermit, FindHead, Head, Machine, Refusal, Start,
-    StartRequest, Step,
+    Action, Answer, Append, Appended, Begin, Commit, CommitPermit, Delete, DeleteRequest, FindHead, Head,
+    Machine, Refusal, Start, StartRequest, Step,
 };
 use crate::record::{RecordError, Stored};
 use crate::retry::Patience;
@@ -83,6 +83,17 @@ impl Log {
             Points { before: "start.claim.before", after: "start.claim.after", resolved: "start.resolved" };
         let claimed = self.drive(&mut Begin::new(start.clone()), points, self.store.patience()).await??;
         Ok(claimed.start())
+    }
+
+    /// Ends the state for good: whoever leads is fenced, and what is there may be deleted. `None`: there is nothing.
+    pub async fn end(&self, request: &DeleteRequest) -> Result<Option<Stored>, LogError> {
+        let points = Points {
+            before: "delete.create.before",
+            after: "delete.create.after",
+            resolved: "delete.resolved",
+        };
+        let ended = self.drive(&mut Delete::new(request.clone()), points, self.store.patience()).await??;
+        Ok(ended.map(Arc::unwrap_or_clone))
     }
 
     /// Appends a record. After [`CommitError::Unresolved`] the same must be committed again.

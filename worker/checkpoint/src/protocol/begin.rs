@@ -166,8 +166,13 @@ impl Begin {
             }
             Body::Claim { base: None } | Body::Deleted | Body::Epoch { .. } | Body::Final { .. } => {}
         }
-        if let (BeginAt::From { request, .. }, Some(_)) = (&start.begin, restored) {
-            record.restore = Some(request.clone());
+        match (&start.begin, restored) {
+            // Also where state is given up: that is not to happen twice either.
+            (BeginAt::From { request, .. }, Some(_))
+            | (BeginAt::Nothing { request: Some(request), .. }, _) => {
+                record.restore = Some(request.clone());
+            }
+            (BeginAt::From { .. } | BeginAt::Nothing { .. } | BeginAt::Latest, _) => {}
         }
         record
     }

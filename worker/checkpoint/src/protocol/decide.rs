@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::start::{BeginAt, Refusal, StartRequest};
+use super::start::{BeginAt, Claimant, Refusal, StartRequest};
 use crate::checkpoint::Checkpoint;
 use crate::ids::{Epoch, Generation};
 use crate::record::{Body, Stored};
@@ -32,8 +32,15 @@ pub(super) enum Decision {
 
 /// The generation that a start claims over this head.
 pub(super) fn generation_over(start: &StartRequest, head: Option<&Stored>) -> Generation {
-    let newest = head.map(|head| head.record.generation.incarnation).unwrap_or_default();
-    start.generation.unwrap_or(Generation { incarnation: newest + 1, attempt: 1 })
+    let newest = head.map(|head| head.record.generation).unwrap_or_default();
+    match start.claimant {
+        Claimant::Next => Generation { incarnation: newest.incarnation + 1, attempt: 1 },
+        Claimant::Incarnation(own) if own == newest.incarnation => {
+            Generation { attempt: newest.attempt + 1, ..newest }
+        }
+        Claimant::Incarnation(own) => Generation { incarnation: own, attempt: 1 },
+        Claimant::Exactly(own) => own,
+    }
 }
 
 /// Decides.
@@ -49,7 +56,14 @@ pub(super) fn decide(start: &StartRequest, own: Generation, facts: Facts<'_>) ->
     let begin = what_is_left(start, head);
     if let (Body::Final { finished: true, .. }, BeginAt::Latest) = (&head.record.body, begin) {
         check_fingerprint(start, head.record.checkpoint())?;
-        return Ok(Decision::Finished);
+        let newest = head.record.generation;
+        // Nobody claims what is finished; but who was replaced is to hear of it.
+        return match start.claimant {
+            Claimant::Incarnation(incarnation) if incarnation < newest.incarnation => {
+                Err(Refusal::Fenced { by: newest, own })
+            }
+            Claimant::Next | Claimant::Incarnation(_) | Claimant::Exactly(_) => Ok(Decision::Finished),
+        };
     }
     check_generation(start, own, head)?;
     match begin {
@@ -61,7 +75,7 @@ pub(super) fn decide(start: &StartRequest, own: Generation, facts: Facts<'_>) ->
             check_sink(start, head, has_ended(beginning))?;
             Ok(Decision::Claim { base: None })
         }
-        BeginAt::Nothing { discard } => with_nothing(start, head, *discard),
+        BeginAt::Nothing { discard, .. } => with_nothing(start, head, *discard),
         BeginAt::From { checkpoint, .. } => {
             check_fingerprint(start, Some(checkpoint))?;
             check_sink(start, head, true)?;
@@ -75,7 +89,7 @@ pub(super) fn decide(start: &StartRequest, own: Generation, facts: Facts<'_>) ->
 fn over_nothing(start: &StartRequest, any_data: bool) -> Result<Decision, Refusal> {
     let (base, may_lose) = match &start.begin {
         BeginAt::Latest => (None, false),
-        BeginAt::Nothing { discard } => (None, *discard),
+        BeginAt::Nothing { discard, .. } => (None, *discard),
         BeginAt::From { checkpoint, .. } => (Some(checkpoint.clone()), true),
     };
     if any_data && !may_lose {
@@ -88,7 +102,11 @@ fn over_nothing(start: &StartRequest, any_data: bool) -> Result<Decision, Refusa
 /// A restore runs once: the log that has seen its request goes on with what came of it.
 fn what_is_left<'a>(start: &'a StartRequest, head: &Stored) -> &'a BeginAt {
     match &start.begin {
-        BeginAt::From { request, .. } if is_done(&request.id, head) => &BeginAt::Latest,
+        BeginAt::From { request, .. } | BeginAt::Nothing { request: Some(request), .. }
+            if is_done(&request.id, head) =>
+        {
+            &BeginAt::Latest
+        }
         BeginAt::From { .. } | BeginAt::Latest | BeginAt::Nothing { .. } => &start.begin,
     }
 }
@@ -112,7 +130,7 @@ fn check_generation(start: &StartRequest, own: Generation, head: &Stored) -> Res
     let newest = head.record.generation;
     match &head.record.body {
         // Who did not name one has lost to a start beside it that has ended already.
-        Body::Final { .. } if newest.incarnation == own.incarnation && start.generation.is_some() => {
+        Body::Final { .. } if newest.incarnation == own.incarnation && start.claimant != Claimant::Next => {
             Err(Refusal::Ended { incarnation: own.incarnation })
         }
         Body::Genesis { .. }

@@ -1,6 +1,6 @@
 //! The commit protocol as state machines: what to ask of the store next, given what it answered.
 //!
-//! Owns: finding the head, appending, claiming, and the permit that commits.
+//! Owns: finding the head, appending, claiming, the permit that commits, and the end of a state.
 //! Never: touches a store, a clock or randomness; [`Log`](crate::log::Log) does, and so does the exploration.
 
 use std::sync::Arc;
@@ -11,6 +11,7 @@ use crate::record::Stored;
 mod append;
 mod begin;
 mod decide;
+mod delete;
 mod find_head;
 mod permit;
 mod start;
@@ -19,9 +20,10 @@ pub(crate) mod tests;
 
 pub use append::{Append, Appended};
 pub use begin::{Begin, Claimed};
+pub use delete::{Delete, DeleteRequest};
 pub use find_head::{FindHead, Head};
 pub use permit::{Commit, CommitPermit, Refused};
-pub use start::{BeginAt, Begun, Refusal, Start, StartRequest};
+pub use start::{BeginAt, Begun, Claimant, Refusal, Start, StartRequest};
 
 /// A question to the store.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::checkpoint::Checkpoint;
 use crate::ids::{Epoch, Generation, Lineage, Seq};
 use crate::planted::{self, Bug};
-use crate::record::{Body, Record, Stored};
+use crate::record::{Body, Operation, Record, Stored};
 
 /// What is committed.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -21,6 +21,8 @@ pub enum Commit {
         checkpoint: Box<Checkpoint>,
         /// All input was read.
         finished: bool,
+        /// Who asked for it, and what came of it.
+        operation: Option<Operation>,
     },
 }
 
@@ -129,7 +131,7 @@ impl CommitPermit {
     /// The record to append. What is asked for again while it is not resolved is the very same record.
     pub(crate) fn prepare(&mut self, commit: &Commit, at_ms: i64) -> Result<Arc<Stored>, Refused> {
         if let Some(pending) = &self.pending {
-            let same = commit.is_in(&pending.record.body);
+            let same = commit.is_in(&pending.record);
             return if same { Ok(pending.clone()) } else { Err(self.unresolved(pending)) };
         }
         self.check(commit)?;
@@ -186,6 +188,9 @@ impl CommitPermit {
         if let Commit::Epoch(checkpoint) = commit {
             record.last_epoch = Some(checkpoint.epoch);
         }
+        if let Commit::Final { operation: Some(operation), .. } = commit {
+            record.operation = Some(operation.clone());
+        }
         record.begins_at = record.seq;
         record.unpublished = match commit {
             Commit::Epoch(checkpoint) if !checkpoint.outbox.is_empty() => Some(record.seq),
@@ -207,14 +212,18 @@ impl Commit {
     fn body(&self) -> Body {
         match self {
             Self::Epoch(checkpoint) => Body::Epoch { checkpoint: checkpoint.clone() },
-            Self::Final { checkpoint, finished } => {
+            Self::Final { checkpoint, finished, .. } => {
                 Body::Final { checkpoint: checkpoint.clone(), finished: *finished }
             }
         }
     }
 
-    fn is_in(&self, body: &Body) -> bool {
-        self.body() == *body
+    fn is_in(&self, record: &Record) -> bool {
+        let asked = match self {
+            Self::Epoch(_) => None,
+            Self::Final { operation, .. } => operation.as_ref(),
+        };
+        self.body() == record.body && asked.is_none_or(|asked| record.operation.as_ref() == Some(asked))
     }
 }
 

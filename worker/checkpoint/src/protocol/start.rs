@@ -19,6 +19,8 @@ pub enum BeginAt {
     Nothing {
         /// Even if there is state, which is deleted.
         discard: bool,
+        /// Who asked: once, as with `From`. Without one it happens at each start.
+        request: Option<Restore>,
     },
     /// With this checkpoint, once: a log that has seen the request goes on with the newest state.
     From {
@@ -27,6 +29,18 @@ pub enum BeginAt {
         /// Its objects are in `data/` already.
         checkpoint: Box<Checkpoint>,
     },
+}
+
+/// As whom a start claims.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+pub enum Claimant {
+    /// As the incarnation after the newest.
+    #[default]
+    Next,
+    /// As the next attempt of this incarnation: someone else numbers them.
+    Incarnation(u64),
+    /// As this generation.
+    Exactly(Generation),
 }
 
 /// A start of a job.
@@ -38,8 +52,8 @@ pub struct StartRequest {
     pub sink: BTreeMap<String, String>,
     /// What state depends on.
     pub fingerprint: BTreeMap<String, String>,
-    /// The generation to claim; without one, the head's incarnation + 1, attempt 1.
-    pub generation: Option<Generation>,
+    /// As whom.
+    pub claimant: Claimant,
     /// With what.
     pub begin: BeginAt,
     /// The log must have come to here, or it is not the log that was left.

@@ -45,7 +45,7 @@ pub(crate) fn request(number: u128) -> StartRequest {
         owner: Owner { cluster: "local".into(), namespace: "/jobs".into(), name: "job".into() },
         sink: [("results".to_owned(), "/out".to_owned())].into(),
         fingerprint: [("spec.pipeline.keyBy".to_owned(), "city".to_owned())].into(),
-        generation: None,
+        claimant: Claimant::Next,
         begin: BeginAt::Latest,
         floor: None,
         writer: WriterId(number),
@@ -80,7 +80,7 @@ async fn ended(log: &Log, finished: bool) {
     for number in 0..2 {
         log.commit(&mut permit, Commit::Epoch(epoch(number, false))).await.expect("it leads");
     }
-    let last = Commit::Final { checkpoint: epoch(1, false), finished };
+    let last = Commit::Final { checkpoint: epoch(1, false), finished, operation: None };
     log.commit(&mut permit, last).await.expect("it leads");
 }
 
@@ -144,7 +144,7 @@ async fn a_finished_job_is_not_claimed_again_and_an_ended_one_is() {
 
     assert!(matches!(start, Ok(Start::Finished(_))), "{start:?}");
     assert_eq!(begun.checkpoint.map(|checkpoint| checkpoint.epoch), Some(Epoch(1)));
-    let same = StartRequest { generation: Some(Generation { incarnation: 1, attempt: 2 }), ..request(3) };
+    let same = StartRequest { claimant: Claimant::Incarnation(1), ..request(3) };
     assert!(matches!(refusal(&stopped, same).await, Refusal::Fenced { .. }));
 }
 
@@ -152,7 +152,8 @@ async fn a_finished_job_is_not_claimed_again_and_an_ended_one_is() {
 async fn an_incarnation_that_has_ended_is_never_started_again() {
     let log = log();
     ended(&log, false).await;
-    let same = StartRequest { generation: Some(Generation { incarnation: 1, attempt: 2 }), ..request(2) };
+    let same =
+        StartRequest { claimant: Claimant::Exactly(Generation { incarnation: 1, attempt: 2 }), ..request(2) };
 
     let refused = refusal(&log, same).await;
 
@@ -171,7 +172,7 @@ async fn every_refusal_names_what_and_the_remedy() {
         (StartRequest { sink, ..request(2) }, ["/elsewhere", "Ctrl-C"]),
         (StartRequest { fingerprint, ..request(2) }, ["`city`", "--fresh --discard-state"]),
         (
-            StartRequest { begin: BeginAt::Nothing { discard: false }, ..request(2) },
+            StartRequest { begin: BeginAt::Nothing { discard: false, request: None }, ..request(2) },
             ["epoch 1", "--discard-state"],
         ),
         (StartRequest { floor: Some(Seq(9)), ..request(2) }, ["had come to 9", "state.location"]),
@@ -263,7 +264,9 @@ async fn a_fresh_start_over_state_begins_another_lineage_in_the_same_log() {
     let log = log();
     drop(running(&log).await);
 
-    let begun = begin(&log, StartRequest { begin: BeginAt::Nothing { discard: true }, ..request(2) }).await;
+    let begun =
+        begin(&log, StartRequest { begin: BeginAt::Nothing { discard: true, request: None }, ..request(2) })
+            .await;
 
     assert_eq!((begun.checkpoint, begun.lineage, begun.resumed_from), (None, Lineage(2), Seq(5)));
     let kinds: Vec<_> =
@@ -278,11 +281,15 @@ async fn a_permit_refuses_what_breaks_the_order_of_epochs() {
     permit.published(Lineage(1), Epoch(1));
 
     let old = log.commit(&mut permit, Commit::Epoch(epoch(1, false))).await;
-    let not_last =
-        log.commit(&mut permit, Commit::Final { checkpoint: epoch(0, false), finished: false }).await;
-    let with_output =
-        log.commit(&mut permit, Commit::Final { checkpoint: epoch(1, true), finished: false }).await;
-    let end = log.commit(&mut permit, Commit::Final { checkpoint: epoch(1, false), finished: false }).await;
+    let not_last = log
+        .commit(&mut permit, Commit::Final { checkpoint: epoch(0, false), finished: false, operation: None })
+        .await;
+    let with_output = log
+        .commit(&mut permit, Commit::Final { checkpoint: epoch(1, true), finished: false, operation: None })
+        .await;
+    let end = log
+        .commit(&mut permit, Commit::Final { checkpoint: epoch(1, false), finished: false, operation: None })
+        .await;
     let after = log.commit(&mut permit, Commit::Epoch(epoch(2, false))).await;
 
     assert!(matches!(old, Err(CommitError::Refused(Refused::OldEpoch { .. }))));

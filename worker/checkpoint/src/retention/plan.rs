@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::erase::generation_of;
 use crate::ids::{Generation, Hash, Lineage, Seq};
 use crate::planted::{self, Bug};
 use crate::record::{Body, Stored};
@@ -147,11 +148,4 @@ impl Facts<'_> {
             writer < self.own || (writer == self.own && planted::is(Bug::RetentionOfOwnUploads))
         })
     }
-}
-
-/// Who wrote `data/<incarnation>-<attempt>/…`.
-fn generation_of(name: &str) -> Option<Generation> {
-    let (folder, _) = name.strip_prefix("data/")?.split_once('/')?;
-    let (incarnation, attempt) = folder.split_once('-')?;
-    Some(Generation { incarnation: incarnation.parse().ok()?, attempt: attempt.parse().ok()? })
 }

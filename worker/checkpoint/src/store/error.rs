@@ -131,6 +131,23 @@ impl StoreError {
     pub fn is_missing(&self) -> bool {
         matches!(self, Self::Missing { .. })
     }
+
+    /// Whether the store, or this machine, does not let us.
+    pub fn is_denied(&self) -> bool {
+        match self {
+            Self::Denied { .. } => true,
+            Self::Answered { answer, .. } => answer.is_denied(),
+            Self::Missing { .. }
+            | Self::TimedOut { .. }
+            | Self::Full { .. }
+            | Self::Unfit { .. }
+            | Self::BadName { .. }
+            | Self::NameTaken { .. }
+            | Self::Short { .. }
+            | Self::BadLocation { .. }
+            | Self::Failed { .. } => false,
+        }
+    }
 }
 
 impl Passing for StoreError {

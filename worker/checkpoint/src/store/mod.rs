@@ -32,7 +32,7 @@ mod tests;
 
 pub use error::StoreError;
 pub use local::DurableLocal;
-pub use remote::{Answer, Environment, Remote, RemoteKind};
+pub use remote::{Access, Answer, Environment, Remote, RemoteKind};
 pub(crate) use unique::PIECE_BYTES;
 pub use writer::ObjectWriter;
 

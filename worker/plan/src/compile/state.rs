@@ -25,9 +25,11 @@ pub(super) fn compile(
     problems: &mut Problems,
 ) -> Option<StatePlan> {
     let written = spec.and_then(|state| state.location.as_ref());
-    let location = problems.keep("spec.state.location.uri", location(written, job, base))?;
+    let id = spec.and_then(|state| state.id.as_deref()).unwrap_or(job);
+    let location = problems.keep("spec.state.location.uri", location(written, id, base))?;
     let checkpoint = spec.and_then(|state| state.checkpoint.clone()).unwrap_or_default();
     Some(StatePlan {
+        id: id.to_owned(),
         location,
         interval_ms: millis(checkpoint.interval, INTERVAL_MS),
         timeout_ms: millis(checkpoint.timeout, TIMEOUT_MS),
@@ -35,17 +37,17 @@ pub(super) fn compile(
     })
 }
 
-fn location(written: Option<&StateLocation>, job: &str, base: &Path) -> Result<LocationPlan, String> {
+fn location(written: Option<&StateLocation>, id: &str, base: &Path) -> Result<LocationPlan, String> {
     let uri = match written {
         None => LOCATION,
         // Validation leaves one of them.
         Some(location) => location.uri.as_deref().unwrap_or(EPHEMERAL_FOLDER),
     };
     let Some(url) = BucketUrl::parse(uri) else {
-        return Ok(LocationPlan::Folder(paths::absolute(uri, base)?.join(job)));
+        return Ok(LocationPlan::Folder(paths::absolute(uri, base)?.join(id)));
     };
     let mut url = url?;
-    url.prefix = [url.prefix.as_str(), job].join("/").trim_start_matches('/').to_owned();
+    url.prefix = [url.prefix.as_str(), id].join("/").trim_start_matches('/').to_owned();
     Ok(LocationPlan::Bucket {
         url,
         endpoint: written.and_then(|location| location.endpoint.clone()),

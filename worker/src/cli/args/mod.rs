@@ -175,7 +175,7 @@ pub(super) struct CompletionsArgs {
 
 /// How logs are written.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
-pub(super) enum LogFormat {
+pub(crate) enum LogFormat {
     /// Lines for people
     Text,
     /// One JSON object a line

@@ -127,6 +127,10 @@ impl SinkError {
 }
 
 impl Passing for SinkError {
+    fn waits_for(&self) -> &'static str {
+        if matches!(self, Self::Kafka(_)) { "Kafka" } else { "sink" }
+    }
+
     fn may_pass(&self) -> bool {
         match self {
             Self::Io { source, .. } => io_may_pass(source.kind()),

@@ -24,6 +24,7 @@ use tokio::task::JoinHandle;
 
 use super::event::Input;
 use super::shell::CoordinatorSetup;
+use crate::metrics::JobMetrics;
 use crate::pipeline::clock::Clock;
 use crate::pipeline::sink::{self, Folder, SinkError, Target};
 use crate::runtime::messages::PublishedFile;
@@ -50,6 +51,7 @@ struct Shared {
     log: Log,
     permit: Mutex<CommitPermit>,
     kept: StdMutex<Kept>,
+    metrics: Arc<JobMetrics>,
     clock: Arc<dyn Clock>,
 }
 
@@ -63,10 +65,10 @@ struct Kept {
 impl Effects {
     /// Effects on the world of this setup; what comes of them goes to `answers`.
     pub(super) fn new(setup: CoordinatorSetup, answers: Sender<Input>) -> Self {
-        let CoordinatorSetup { plan, log, permit, folders, clock, runtime, .. } = setup;
+        let CoordinatorSetup { plan, log, permit, folders, metrics, clock, runtime, .. } = setup;
         let permit = Mutex::new(permit);
         Self {
-            shared: Arc::new(Shared { log, permit, kept: StdMutex::default(), clock }),
+            shared: Arc::new(Shared { log, permit, kept: StdMutex::default(), metrics, clock }),
             retention: Arc::new(Mutex::new(Retention::new(plan.state.retain, GRACE))),
             folders: Arc::new(folders),
             answers,
@@ -82,6 +84,7 @@ impl Effects {
             let mut permit = shared.permit.lock().await;
             match shared.log.commit(&mut permit, commit).await {
                 Ok(stored) => {
+                    shared.metrics.standing.reached(stored.record.seq);
                     shared.kept().newest = Some(record_of(&stored));
                     Input::Appended
                 }

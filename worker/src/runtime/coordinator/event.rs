@@ -12,6 +12,7 @@ use streamjob_checkpoint::protocol::Commit;
 use super::Ending;
 use crate::runtime::figures::Figures;
 use crate::runtime::messages::{Publication, PublishedFile, Times, ToCoordinator, ToWorker};
+use crate::runtime::stop::Stop;
 
 /// What a coordinator begins with.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -95,8 +96,8 @@ pub enum Input {
     },
     /// Retention has ended.
     Swept,
-    /// Someone wants the job to stop.
-    Stop,
+    /// Someone wants the job to stop, or not any more.
+    Stop(Option<Stop>),
     /// Time has passed.
     Tick,
 }
@@ -267,6 +268,8 @@ pub struct Failure {
 pub enum End {
     /// As it should; the log says Final.
     Done(Ending),
+    /// The time of a hand-over or of leaving is over. What had begun may still come true: the log tells.
+    OutOfTime,
     /// Whoever read the output has gone.
     OutputClosed {
         /// What was noticed.

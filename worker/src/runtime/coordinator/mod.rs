@@ -24,6 +24,10 @@ pub enum Ending {
     Finished,
     /// Someone asked it to stop; nothing fired early.
     Stopped,
+    /// Its process was asked to leave, after a last epoch: another one goes on.
+    Left,
+    /// The time that it had to hand over or to leave is over.
+    OutOfTime,
 }
 
 #[cfg(test)]

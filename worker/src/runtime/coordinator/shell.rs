@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded, select};
 use streamjob_checkpoint::checkpoint::Checkpoint;
+use streamjob_checkpoint::fail_point;
 use streamjob_checkpoint::ids::Lineage;
 use streamjob_checkpoint::log::Log;
 use streamjob_checkpoint::protocol::CommitPermit;
@@ -26,9 +27,10 @@ use crate::metrics::{JobMetrics, Phase};
 use crate::pipeline::clock::Clock;
 use crate::pipeline::sink::{Folder, Target};
 use crate::runtime::control::{Answers, Control, Line, Request};
-use crate::runtime::messages::Publication;
+use crate::runtime::desk::Asked;
+use crate::runtime::messages::{Publication, ToWorker};
 use crate::runtime::transport::{CoordinatorLink, FromWorker, Heard};
-use crate::runtime::{RunError, StopFlag};
+use crate::runtime::{Desk, RunError, StopFlag};
 
 /// The longest that a request to stop is not noticed.
 const STOP_POLL: Duration = Duration::from_millis(50);
@@ -63,6 +65,8 @@ pub struct CoordinatorSetup {
     pub runtime: Handle,
     /// The folder of the control socket; `None`: there is none.
     pub control: Option<PathBuf>,
+    /// Another way to be asked; `None`: there is none.
+    pub desk: Option<Arc<Desk>>,
 }
 
 /// Runs a job to its end. The worker has been told to exit when it returns.
@@ -76,9 +80,14 @@ pub fn run(
     let (metrics, clock, stop) = (Arc::clone(metrics), Arc::clone(clock), stop.clone());
     let (answers, answered) = bounded(ANSWERS_MAX);
     let (asks, asked) = bounded(ANSWERS_MAX);
+    let desk = setup.desk.clone();
+    if let Some(desk) = &desk {
+        desk.open(asks.clone());
+        desk.failed(None);
+    }
     let control = setup.control.as_deref().and_then(|folder| listen(folder, asks));
     let effects = Effects::new(setup, answers);
-    let status = Status::new(Arc::clone(&metrics));
+    let status = Status::new(Arc::clone(&metrics), Arc::clone(&clock));
     let shell = Shell {
         machine,
         links: vec![link],
@@ -89,12 +98,18 @@ pub fn run(
         metrics,
         clock,
         stop,
-        stopping: false,
+        stop_seen: 0,
     };
+    let known = Arc::clone(&shell.metrics);
     let end = shell.run();
+    known.standing.at_rest();
+    if let Some(desk) = desk {
+        desk.close();
+    }
     drop(control);
     match end {
         End::Done(ending) => Ok(ending),
+        End::OutOfTime => Ok(Ending::OutOfTime),
         End::Fenced { by } => Err(RunError::Fenced { by }),
         End::OutputClosed { reason } => Err(RunError::Worker { reason, may_pass: false }),
         End::Failed(Failure { reason, may_pass }) => Err(RunError::Worker { reason, may_pass }),
@@ -142,7 +157,8 @@ struct Shell {
     metrics: Arc<JobMetrics>,
     clock: Arc<dyn Clock>,
     stop: StopFlag,
-    stopping: bool,
+    /// The version of what the machine was told of it.
+    stop_seen: u64,
 }
 
 /// All that can be heard.
@@ -152,17 +168,13 @@ struct Hearing {
     asked: Receiver<Asked>,
 }
 
-/// Someone at the control socket.
-struct Asked {
-    id: String,
-    answers: Answers,
-}
-
 impl Shell {
     fn run(mut self) -> End {
         loop {
             let input = self.next();
             let now = self.clock.elapsed();
+            self.metrics.standing.turned(now);
+            fail_point::hit("coordinator.turn");
             for output in self.machine.on(input, now) {
                 if let Some(end) = self.carry_out(output) {
                     self.effects.finish();
@@ -174,10 +186,14 @@ impl Shell {
 
     /// Waits for whatever comes next.
     fn next(&mut self) -> Input {
-        if self.stop.is_set() && !self.stopping {
-            self.stopping = true;
-            self.metrics.set_phase(Phase::Stopping);
-            return Input::Stop;
+        let version = self.stop.version();
+        if self.stop_seen != version {
+            self.stop_seen = version;
+            let stop = self.stop.stop();
+            if stop.is_some() {
+                self.metrics.set_phase(Phase::Stopping);
+            }
+            return Input::Stop(stop);
         }
         let now = self.clock.elapsed();
         let wait = self.machine.deadline().map_or(STOP_POLL, |deadline| deadline.saturating_sub(now));
@@ -203,8 +219,13 @@ impl Shell {
 
     fn carry_out(&mut self, output: Output) -> Option<End> {
         match output {
-            // A worker that has gone is heard of.
-            Output::Tell { worker, message } => drop(self.links[worker as usize].send(message)),
+            Output::Tell { worker, message } => {
+                if matches!(message, ToWorker::Start { .. }) {
+                    self.metrics.standing.runs(self.clock.now_ms());
+                }
+                // A worker that has gone is heard of.
+                let _gone = self.links[worker as usize].send(message);
+            }
             Output::Append(commit) => self.effects.append(commit),
             Output::Conclude { lineage, epoch, files } => self.effects.conclude((lineage, epoch), files),
             Output::Sweep => self.effects.sweep(),

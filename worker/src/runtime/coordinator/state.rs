@@ -23,6 +23,7 @@ use super::event::{End, Failure, Input, Note, Output, Setup};
 use super::savepoints::Savepoints;
 use super::step::{Appending, Publishing, Report, Step};
 use crate::runtime::messages::{FailureKind, PublishedFile, ToCoordinator, ToWorker};
+use crate::runtime::stop::Stop;
 
 /// The longest from the start to the first barrier: whoever waits for results has waited for the start already.
 const FIRST_INTERVAL: Duration = Duration::from_millis(500);
@@ -47,7 +48,7 @@ pub struct Coordinator {
     pub(super) abandoned_in_a_row: u32,
     /// A worker has much output that waits to be committed.
     pub(super) early: bool,
-    stopping: bool,
+    pub(super) stopping: Option<Stop>,
     sweeping: bool,
     /// Of the input that is being dealt with.
     pub(super) now: Duration,
@@ -59,7 +60,7 @@ pub struct Coordinator {
 pub(super) struct Worker {
     slots: Option<u32>,
     pub(super) checked: bool,
-    drained: bool,
+    pub(super) drained: bool,
 }
 
 impl Coordinator {
@@ -77,7 +78,7 @@ impl Coordinator {
             not_before: now,
             abandoned_in_a_row: 0,
             early: false,
-            stopping: false,
+            stopping: None,
             sweeping: false,
             now,
             outputs: Vec::new(),
@@ -113,7 +114,7 @@ impl Coordinator {
                 self.outputs.push(answer);
             }
             Input::Swept => self.sweeping = false,
-            Input::Stop => self.stopping = true,
+            Input::Stop(stop) => self.stopping = stop,
             Input::Tick => {}
         }
         while self.advance() {}
@@ -122,7 +123,8 @@ impl Coordinator {
 
     /// When it wants a [`Input::Tick`] at the latest, if nothing else comes.
     pub fn deadline(&self) -> Option<Duration> {
-        match &self.step {
+        let over = self.stopping.as_ref().and_then(Stop::until);
+        let next = match &self.step {
             Step::Registering { until } => Some(*until),
             Step::Idle if self.wants_barrier() => Some(self.not_before),
             Step::Idle => Some(self.next_barrier.max(self.not_before)),
@@ -133,7 +135,8 @@ impl Coordinator {
             | Step::Closing { .. }
             | Step::Failing(_)
             | Step::Over => None,
-        }
+        };
+        next.into_iter().chain(over).min()
     }
 
     /// Whether it has come to its end.
@@ -218,6 +221,9 @@ impl Coordinator {
 
     /// One step on, if the time for it has come.
     fn advance(&mut self) -> bool {
+        if self.is_out_of_time() {
+            self.end(End::OutOfTime);
+        }
         match &self.step {
             Step::Registering { until } => {
                 let slots: Option<u32> = self.workers.iter().map(|worker| worker.slots).sum();
@@ -280,17 +286,6 @@ impl Coordinator {
         };
         let (checkpoint, last_epoch) = (self.checkpoint.clone(), self.last_epoch);
         self.tell_all(&ToWorker::Start { lineage, checkpoint, last_epoch, inherited });
-    }
-
-    /// What the job ends with now, if it does.
-    pub(super) fn ending(&self) -> Option<Ending> {
-        if self.workers.iter().all(|worker| worker.drained) {
-            Some(Ending::Finished)
-        } else if self.stopping {
-            Some(Ending::Stopped)
-        } else {
-            None
-        }
     }
 
     fn wants_barrier(&self) -> bool {

@@ -9,20 +9,22 @@ use std::time::{Duration, Instant};
 
 use super::event::{Committed, Note};
 use crate::metrics::{CheckpointStep, JobMetrics, LastCheckpoint};
+use crate::pipeline::clock::Clock;
 use crate::runtime::figures::Figures;
 use crate::runtime::messages::Times;
 
 /// Keeps metrics and log up to date.
 pub(super) struct Status {
     metrics: Arc<JobMetrics>,
+    clock: Arc<dyn Clock>,
     /// What the attempts before had counted.
     before: Figures,
     unresolved: bool,
 }
 
 impl Status {
-    pub(super) fn new(metrics: Arc<JobMetrics>) -> Self {
-        Self { before: Figures::of(&metrics), metrics, unresolved: false }
+    pub(super) fn new(metrics: Arc<JobMetrics>, clock: Arc<dyn Clock>) -> Self {
+        Self { before: Figures::of(&metrics), metrics, clock, unresolved: false }
     }
 
     pub(super) fn on(&mut self, note: Note) {
@@ -72,7 +74,9 @@ impl Status {
         let (waited_for, _) = longest(times, commit);
         self.metrics.checkpoints.set_last(LastCheckpoint {
             epoch: epoch.0,
+            seq: self.metrics.standing.head().0,
             committed_at: Instant::now(),
+            committed_ms: self.clock.now_ms(),
             duration,
             waited_for,
             bytes_written: committed.bytes_written,

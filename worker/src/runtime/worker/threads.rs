@@ -236,7 +236,7 @@ impl Threads {
     ) -> Result<(), RunError> {
         let slots = setup.plan.parallelism;
         let life = Life {
-            job: setup.plan.job.clone(),
+            job: setup.plan.state.id.clone(),
             lineage: start.lineage.to_string(),
             slots: slots.max(start.checkpoint.parallelism),
             newest: start.last_epoch.0,

@@ -28,6 +28,7 @@ pub struct Answer {
     said: String,
     remedy: String,
     may_pass: bool,
+    denied: bool,
     retry_after: Option<Duration>,
 }
 
@@ -35,6 +36,11 @@ impl Answer {
     /// Whether the same may be answered differently later, without a word of ours.
     pub fn may_pass(&self) -> bool {
         self.may_pass
+    }
+
+    /// Whether it is about who we are, or what we may do.
+    pub fn is_denied(&self) -> bool {
+        self.denied
     }
 
     /// For how long the store asks to be left alone.
@@ -52,12 +58,13 @@ impl Answer {
             if message.is_empty() { message } else { format!(" ({})", message.trim_end_matches('.')) };
         let (remedy, may_pass) = remedy(status, code, found.region.as_deref());
         let retry_after = found.retry_after.map(|seconds| Duration::from_secs(seconds).min(RETRY_AFTER_MAX));
-        Self { said: format!("{status}{reason}{message}"), remedy, may_pass, retry_after }
+        let denied = matches!(status, 401 | 403) && code != "RequestTimeTooSkewed";
+        Self { said: format!("{status}{reason}{message}"), remedy, may_pass, denied, retry_after }
     }
 
     fn no_credentials(why: &str) -> Self {
         let said = format!("who we are is not known ({why})");
-        Self { said, remedy: NO_CREDENTIALS.to_owned(), may_pass: true, retry_after: None }
+        Self { said, remedy: NO_CREDENTIALS.to_owned(), may_pass: true, denied: true, retry_after: None }
     }
 }
 

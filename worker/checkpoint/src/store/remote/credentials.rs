@@ -1,10 +1,11 @@
-//! The credentials file of Amazon's tools.
+//! Credentials in files: the one of Amazon's tools, and a folder with one for each, as a cluster mounts a Secret.
 //!
-//! Owns: where it is, and reading it anew for each request, so that a file that is replaced is used at once.
-//! Never: keeps or shows what is in it.
+//! Owns: where they are, and reading them anew for each request, so that what is replaced is used at once.
+//! Never: keeps or shows what is in them.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -66,6 +67,62 @@ impl CredentialProvider for SharedFile {
 impl fmt::Debug for SharedFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SharedFile").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+/// A folder with a file for each part.
+pub(super) struct Folder {
+    path: PathBuf,
+}
+
+impl Folder {
+    /// The folder. The files must be there.
+    pub(super) fn open(path: &Path) -> std::result::Result<Self, String> {
+        let folder = Self { path: path.to_owned() };
+        folder.read()?;
+        Ok(folder)
+    }
+
+    fn read(&self) -> std::result::Result<AwsCredential, String> {
+        let needed = |name: &str| {
+            self.part(name)?.ok_or_else(|| {
+                let path = self.path.display();
+                format!(
+                    "{path} has no {name}: the Secret that `state.location.credentials` names needs that key"
+                )
+            })
+        };
+        Ok(AwsCredential {
+            key_id: needed("AWS_ACCESS_KEY_ID")?,
+            secret_key: needed("AWS_SECRET_ACCESS_KEY")?,
+            token: self.part("AWS_SESSION_TOKEN")?,
+        })
+    }
+
+    /// What a file says, without the line end that editors leave; nothing, if it is not there or empty.
+    fn part(&self, name: &str) -> std::result::Result<Option<String>, String> {
+        let path = self.path.join(name);
+        match std::fs::read_to_string(&path) {
+            Ok(text) => Ok(Some(text.trim().to_owned()).filter(|text| !text.is_empty())),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(format!("cannot read {}: {error}", path.display())),
+        }
+    }
+}
+
+#[async_trait]
+impl CredentialProvider for Folder {
+    type Credential = AwsCredential;
+
+    async fn get_credential(&self) -> Result<Arc<AwsCredential>> {
+        let read = self.read();
+        read.map(Arc::new).map_err(|why| Error::Generic { store: "S3", source: why.into() })
+    }
+}
+
+impl fmt::Debug for Folder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Folder").field("path", &self.path).finish_non_exhaustive()
     }
 }
 

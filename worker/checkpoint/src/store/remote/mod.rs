@@ -4,6 +4,7 @@
 //! Never: shows a credential, or tries again for long: `retry.rs` does.
 
 use std::fmt;
+use std::path::{Path as FolderPath, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use object_store::{BackoffConfig, Certificate, ClientOptions, Error, ObjectStore
 use super::{StateStore, StoreError};
 pub use answer::Answer;
 use answer::Answers;
-use credentials::SharedFile;
+use credentials::{Folder, SharedFile};
 
 mod answer;
 mod credentials;
@@ -60,6 +61,15 @@ pub struct Remote {
 /// What the environment says under a name.
 pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
 
+/// What is said of a store in files, in place of the environment.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Access {
+    /// A folder with the files `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and perhaps `AWS_SESSION_TOKEN`. S3 only.
+    pub credentials: Option<PathBuf>,
+    /// The authorities that the store's certificate is checked against, as PEM.
+    pub ca: Option<PathBuf>,
+}
+
 impl Remote {
     /// Opens it with what this process's environment says, as the tools of the store's owner read it. Asks nothing of
     /// the store yet.
@@ -67,11 +77,29 @@ impl Remote {
         self.open_in(&|name| std::env::var(name).ok())
     }
 
+    /// The same, with what files say first. Credentials are read anew for each request.
+    pub fn open_with(&self, access: &Access) -> Result<StateStore, StoreError> {
+        let ca = access.ca.as_ref().map(|file| file.display().to_string());
+        let environment: Environment = &|name| match name {
+            "AWS_CA_BUNDLE" if ca.is_some() => ca.clone(),
+            name => std::env::var(name).ok(),
+        };
+        self.opened(environment, access.credentials.as_deref())
+    }
+
     /// The same with another environment. Only for S3; the others read that of the process.
     pub fn open_in(&self, environment: Environment) -> Result<StateStore, StoreError> {
+        self.opened(environment, None)
+    }
+
+    fn opened(
+        &self,
+        environment: Environment,
+        credentials: Option<&FolderPath>,
+    ) -> Result<StateStore, StoreError> {
         let environment: Environment = &|name| environment(name).filter(|value| !value.trim().is_empty());
         let opened = match self.kind {
-            RemoteKind::S3 => self.s3(environment),
+            RemoteKind::S3 => self.s3(environment, credentials),
             RemoteKind::Google => self.google(environment),
             RemoteKind::Azure => self.azure(environment),
         };
@@ -82,7 +110,11 @@ impl Remote {
         }
     }
 
-    fn s3(&self, environment: Environment) -> Result<Arc<dyn ObjectStore>, String> {
+    fn s3(
+        &self,
+        environment: Environment,
+        credentials: Option<&FolderPath>,
+    ) -> Result<Arc<dyn ObjectStore>, String> {
         let named = |names: &[&str]| names.iter().find_map(|name| environment(name));
         let region = self.region.clone().or_else(|| named(&["AWS_REGION", "AWS_DEFAULT_REGION"]));
         let endpoint = self.endpoint.clone();
@@ -104,7 +136,11 @@ impl Remote {
                 Some(_) | None => endpoint.to_owned(),
             });
         }
-        let built = with_credentials(builder, environment)?.build();
+        let builder = match credentials {
+            Some(folder) => builder.with_credentials(Arc::new(Folder::open(folder)?)),
+            None => with_credentials(builder, environment)?,
+        };
+        let built = builder.build();
         built.map(|store| Arc::new(store) as _).map_err(|error| plain(&error))
     }
 

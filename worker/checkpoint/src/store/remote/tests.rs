@@ -270,6 +270,30 @@ async fn a_credentials_file_is_read_anew_for_each_request() {
     assert!(requests[1].contains("Credential=second/"), "{}", requests[1]);
 }
 
+#[tokio::test]
+async fn a_folder_of_credentials_is_read_anew_for_each_request_and_goes_before_the_environment() {
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let write = |name: &str, value: &str| std::fs::write(folder.path().join(name), value).expect("written");
+    let server = Server::saying(vec![refuses("403 Forbidden", "AccessDenied", "no")]);
+    let remote = Remote { endpoint: Some(format!("http://{}", server.address)), ..remote() };
+    let access = Access { credentials: Some(folder.path().to_owned()), ca: None };
+    write("AWS_ACCESS_KEY_ID", "first\n");
+    let half = remote.open_with(&access).expect_err("one is missing").to_string();
+    write("AWS_SECRET_ACCESS_KEY", SECRET);
+    let store = remote.open_with(&access).expect("it has both").with_patience(Patience::NONE);
+
+    let denied = store.get("log/1.json").await.expect_err("it is refused");
+    write("AWS_ACCESS_KEY_ID", "second");
+    write("AWS_SESSION_TOKEN", TOKEN);
+    drop(store.get("log/1.json").await);
+
+    let requests = server.requests();
+    assert!(half.contains("has no AWS_SECRET_ACCESS_KEY"), "{half}");
+    assert!(denied.is_denied() && denied.may_pass(), "{denied:?}");
+    assert!(requests[0].contains("Credential=first/") && !requests[0].contains(TOKEN), "{}", requests[0]);
+    assert!(requests[1].contains("Credential=second/") && requests[1].contains(TOKEN), "{}", requests[1]);
+}
+
 #[test]
 fn what_is_missing_in_the_environment_is_named() {
     let told = |set: &[&str]| {

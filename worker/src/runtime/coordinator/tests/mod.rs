@@ -3,6 +3,7 @@
 //! Owns: single stories; every input in every step; random interleavings.
 //! Never: starts a thread, or waits.
 
+mod ends;
 mod kit;
 #[cfg(feature = "planted-bugs")]
 mod planted;
@@ -17,6 +18,7 @@ use streamjob_checkpoint::protocol::Commit;
 use super::Ending;
 use super::event::{Answer, End, Failure, Input, Note, Output};
 use crate::runtime::messages::{FailureKind, ToCoordinator, ToWorker};
+use crate::runtime::stop::Stop;
 use kit::*;
 
 #[test]
@@ -53,7 +55,7 @@ fn what_became_of_an_append_is_asked_again_and_again_and_nothing_else_happens_me
         job.on(Input::Unresolved { cause: "timed out".to_owned() });
         let pause = job.machine.deadline().expect("it is tried again") - job.now;
         assert!(pause <= Duration::from_secs(10), "{pause:?}");
-        assert_eq!(appends(&job.on(Input::Stop)), []);
+        assert_eq!(appends(&job.on(Input::Stop(Some(Stop::End)))), []);
         repeated.extend(appends(&job.after(pause, Input::Tick)));
     }
 
@@ -119,7 +121,7 @@ fn drained_input_ends_with_a_last_epoch_and_a_final_record_that_says_finished() 
     assert!(matches!(appends(&end)[..], [Commit::Final { finished: true, .. }]));
     let done = job.on(Input::Appended);
     assert_eq!(done, [exit(0), Output::End(End::Done(Ending::Finished))]);
-    assert!(job.on(Input::Stop).is_empty(), "nothing comes after the end");
+    assert!(job.on(Input::Stop(Some(Stop::End))).is_empty(), "nothing comes after the end");
 }
 
 #[test]
@@ -128,12 +130,12 @@ fn a_stop_during_an_epoch_waits_for_it_and_then_ends_with_one_more() {
     job.start();
     job.after(INTERVAL, Input::Tick);
 
-    job.on(Input::Stop);
+    job.on(Input::Stop(Some(Stop::End)));
     let last = job.run_epoch(1);
     let end = job.run_epoch(2);
 
     assert!(matches!(told(&last)[..], [ToWorker::Barrier { epoch: Epoch(2), last: true, .. }]));
-    let Commit::Final { checkpoint, finished } = &appends(&end)[0] else { panic!("{end:?}") };
+    let Commit::Final { checkpoint, finished, .. } = &appends(&end)[0] else { panic!("{end:?}") };
     assert_eq!((checkpoint.epoch, *finished, checkpoint.outbox.len()), (Epoch(2), false, 0));
     assert!(checkpoint.objects.is_empty(), "what was published is not kept");
 }
@@ -142,7 +144,7 @@ fn a_stop_during_an_epoch_waits_for_it_and_then_ends_with_one_more() {
 fn the_last_epoch_is_tried_again_until_it_is_stored() {
     let mut job = Job::of(1);
     job.start();
-    job.on(Input::Stop);
+    job.on(Input::Stop(Some(Stop::End)));
 
     let failed = job.on(said(0, upload_failed(1)));
     let again = job.after(Duration::from_secs(1), Input::Tick);
@@ -220,7 +222,7 @@ fn the_end_waits_for_a_savepoint_that_is_being_copied() {
     let mut job = Job::of(1);
     job.start();
     job.on(Input::SavepointAsked { id: "a".to_owned() });
-    job.on(Input::Stop);
+    job.on(Input::Stop(Some(Stop::End)));
     let copying = job.run_epoch(1);
     job.run_epoch(2);
 

@@ -13,6 +13,7 @@ use streamjob_checkpoint::protocol::Commit;
 use super::kit::*;
 use crate::runtime::coordinator::event::{Answer, End, Input, Note, Output};
 use crate::runtime::messages::{ToCoordinator, ToWorker};
+use crate::runtime::stop::Stop;
 
 /// What has happened so far.
 struct World {
@@ -74,7 +75,7 @@ impl World {
             8 => self.conclude(),
             9 => self.tick(Duration::from_millis(number as u64 * 10)),
             10 => self.tick(TIMEOUT),
-            11 if number.is_multiple_of(16) => self.hear(Input::Stop),
+            11 if number.is_multiple_of(16) => self.hear(Input::Stop(Some(Stop::End))),
             12 if number.is_multiple_of(4) && self.ended.is_none() => {
                 let id = format!("savepoint-{}", number % 3);
                 self.asked.entry(id.clone()).or_insert(false);
@@ -265,7 +266,7 @@ impl World {
     /// Nothing fails any more: it comes to its end.
     fn heal(&mut self) {
         self.failed = true;
-        self.hear(Input::Stop);
+        self.hear(Input::Stop(Some(Stop::End)));
         for round in 0..10_000 {
             if self.ended.is_some() {
                 return;

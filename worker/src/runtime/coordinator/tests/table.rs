@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::kit::*;
 use crate::runtime::coordinator::event::{Input, Output};
 use crate::runtime::messages::{FailureKind, ToCoordinator};
+use crate::runtime::stop::Stop;
 
 /// A job in each step.
 fn steps() -> Vec<(&'static str, Job)> {
@@ -28,7 +29,7 @@ fn steps() -> Vec<(&'static str, Job)> {
     let publishing = step(&appending, at_once, Input::Appended);
     let concluding = step(&publishing, at_once, published(0, 1));
     let mut last = step(&idle, at_once, Input::SavepointAsked { id: "a".to_owned() });
-    last.on(Input::Stop);
+    last.on(Input::Stop(Some(Stop::End)));
     last.run_epoch(1);
     let mut closing = last.clone();
     closing.run_epoch(2);
@@ -82,7 +83,9 @@ fn inputs() -> Vec<(&'static str, Input)> {
         ("savepoint asked", Input::SavepointAsked { id: "b".to_owned() }),
         ("savepoint taken", Input::SavepointTaken { id: "b".to_owned(), result: Ok(text()) }),
         ("swept", Input::Swept),
-        ("stop", Input::Stop),
+        ("stop", Input::Stop(Some(Stop::End))),
+        ("leave", Input::Stop(Some(Stop::Leave { until: Duration::from_secs(100) }))),
+        ("leave too late", Input::Stop(Some(Stop::Leave { until: Duration::ZERO }))),
         ("tick", Input::Tick),
     ]
 }
