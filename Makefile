@@ -22,8 +22,8 @@ demo: ## install, build, run the flights job on real input, kill it half-way, ru
 	@examples/flights/demo $(TARGET)/release/streamjob
 
 .PHONY: test
-test: ## install, then every test at sizes that fit: format, lints, tests, docs, examples (first time 10-15 min, then 1-2)
-	@tests/setup build trace answers kafka s3
+test: ## install, then every test at sizes that fit: format, lints, tests, docs, examples (first time 20-25 min, then a few)
+	@tests/setup build trace answers kafka s3 $(if $(STREAMJOB_NO_CLUSTER),,cluster)
 	@$(MAKE) --no-print-directory lint
 	# One build for all: without --all-targets the tests would compile every dependency once more.
 	cargo build --locked --workspace --all-targets --features streamjob-tests/faults

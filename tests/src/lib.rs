@@ -8,6 +8,7 @@
 pub mod admin;
 pub mod certificates;
 pub mod checker;
+pub mod cluster;
 pub mod faulty_store;
 pub mod feed;
 pub mod inside;

@@ -158,7 +158,7 @@ pub fn environment() -> [(&'static str, &'static str); 2] {
 }
 
 /// What outlives a clone.
-fn cache() -> PathBuf {
+pub fn cache() -> PathBuf {
     let home = || std::env::var_os("HOME").map(|home| Path::new(&home).join(".cache/streamjob"));
     std::env::var_os("STREAMJOB_CACHE").map(PathBuf::from).or_else(home).unwrap_or_default()
 }

@@ -78,11 +78,15 @@ impl Topics {
     /// New topics of a cluster, with names that no others have.
     pub fn new(cluster: &Arc<Cluster>) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
-        let name = format!("trial-{}", NEXT.fetch_add(1, Ordering::Relaxed));
+        Self::named(cluster, &format!("trial-{}", NEXT.fetch_add(1, Ordering::Relaxed)))
+    }
+
+    /// Those that begin with this name.
+    pub fn named(cluster: &Arc<Cluster>, name: &str) -> Self {
         let direct = cluster.bootstrap();
         Self {
             cluster: Arc::clone(cluster),
-            name,
+            name: name.to_owned(),
             source: direct.clone(),
             sink: direct,
             properties: Vec::new(),
@@ -111,12 +115,18 @@ impl Topics {
         &self.cluster
     }
 
+    /// The topic of the input.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// The topic of results.
     pub fn out(&self) -> String {
         format!("{}-out", self.name)
     }
 
-    fn late(&self) -> String {
+    /// The topic of late rows.
+    pub fn late(&self) -> String {
         format!("{}-late", self.name)
     }
 

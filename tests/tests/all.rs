@@ -3,6 +3,7 @@
 //! Owns: the list of test modules.
 //! Never: tests what a crate can test alone.
 
+mod cluster;
 #[cfg(feature = "faults")]
 mod durability;
 mod examples;

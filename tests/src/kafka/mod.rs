@@ -65,6 +65,8 @@ pub struct Cluster {
     /// By door and broker.
     doors: Vec<Vec<Proxy>>,
     folder: tempfile::TempDir,
+    /// Where it is, if somebody else runs it.
+    elsewhere: Option<String>,
 }
 
 struct Broker {
@@ -101,7 +103,7 @@ impl Cluster {
             std::fs::write(home.join("server.properties"), properties)?;
             brokers.push(Broker { folder: home, port, child: Mutex::default() });
         }
-        let cluster = Self { spec, brokers, doors, folder };
+        let cluster = Self { spec, brokers, doors, folder, elsewhere: None };
         for index in 0..cluster.brokers.len() {
             cluster.begin(index)?;
         }
@@ -109,8 +111,18 @@ impl Cluster {
         Ok(cluster)
     }
 
+    /// One that somebody else runs, of a single broker, at this address.
+    pub fn at(address: &str) -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let (brokers, doors) = (Vec::new(), Vec::new());
+        Ok(Self { spec: ClusterSpec::default(), brokers, doors, folder, elsewhere: Some(address.to_owned()) })
+    }
+
     /// The brokers' addresses.
     pub fn bootstrap(&self) -> String {
+        if let Some(address) = &self.elsewhere {
+            return address.clone();
+        }
         let addresses = self.brokers.iter().map(|broker| format!("127.0.0.1:{}", broker.port));
         addresses.collect::<Vec<_>>().join(",")
     }

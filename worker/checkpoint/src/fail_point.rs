@@ -163,7 +163,11 @@ mod active {
             // One write, so that a test that waits for the line sees all of it.
             let _ = std::io::stderr().write_all(format!("fail point {name}: {said}\n").as_bytes());
             match self {
-                Self::Kill => signal(libc::SIGKILL),
+                Self::Kill => {
+                    signal(libc::SIGKILL);
+                    // The first process of a container does not hear what it sends itself.
+                    std::process::abort();
+                }
                 Self::Stop => signal(libc::SIGSTOP),
                 Self::Sleep(time) => std::thread::sleep(time),
             }
