@@ -64,7 +64,8 @@ pub use status::{
     Phase, Revisions, Step, StreamJobStatus, WorkersStatus,
 };
 pub use validate::{
-    API_VERSION, KIND, KafkaRole, PROGRESS_TOPIC, Place, kafka_property_role, kafka_target_fault, validate,
+    API_VERSION, KIND, KafkaRole, PROGRESS_TOPIC, Place, kafka_property_role, kafka_target_fault, notes,
+    validate,
 };
 pub use workers::{
     EnvironmentVariable, ImagePullPolicy, ImagePullSecret, PodDisruptionBudgetPolicy, Resources,

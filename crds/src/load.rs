@@ -27,11 +27,16 @@ pub struct Manifest {
 impl Manifest {
     /// Reads a file; see [`StreamJob::load`].
     pub fn load(path: &Path) -> Result<Self, ManifestErrors> {
+        Self::load_for(path, Place::Machine)
+    }
+
+    /// Reads the file of a job that is to run in this place.
+    pub fn load_for(path: &Path, place: Place) -> Result<Self, ManifestErrors> {
         let file = path.display().to_string();
         let bytes = read_file(path)
             .map_err(|message| ManifestErrors::new(&file, vec![ManifestError::new(None, "", message)]))?;
         match std::str::from_utf8(&bytes) {
-            Ok(text) => Self::parse(text, &file),
+            Ok(text) => Self::parse_for(text, &file, place),
             Err(error) => {
                 let at = position_after(&bytes[..error.valid_up_to()]);
                 let message = "not UTF-8: save the file as UTF-8".to_owned();
@@ -42,6 +47,10 @@ impl Manifest {
 
     /// Reads a text; see [`StreamJob::parse`].
     pub fn parse(text: &str, file_name: &str) -> Result<Self, ManifestErrors> {
+        Self::parse_for(text, file_name, Place::Machine)
+    }
+
+    fn parse_for(text: &str, file_name: &str, place: Place) -> Result<Self, ManifestErrors> {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let mut mistakes = Vec::new();
         let document = match yaml::read::<StreamJob>(text, &mut mistakes) {
@@ -53,7 +62,7 @@ impl Manifest {
         };
         let reliable =
             |error: &FieldError| !document.doubtful.iter().any(|doubtful| touches(&error.path, doubtful));
-        for error in validate(&document.value, Place::Machine).into_iter().filter(reliable) {
+        for error in validate(&document.value, place).into_iter().filter(reliable) {
             mistakes.push(ManifestError::new(
                 Some(document.root.locate(&error.path)),
                 &error.path,

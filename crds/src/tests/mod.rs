@@ -3,6 +3,7 @@
 //! Owns: the base manifests that the table edits.
 //! Never: tests a type by itself; those tests stand beside the type.
 
+mod cluster;
 mod good;
 mod wrong;
 

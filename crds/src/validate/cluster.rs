@@ -4,7 +4,7 @@
 //! Never: asks a cluster.
 
 use super::{Findings, Place};
-use crate::{Delivery, Pipeline, StreamJob};
+use crate::{Delivery, FieldError, Pipeline, StreamJob};
 
 const STATE_ID: &str = "spec.state.id";
 const STATE_ID_CHARS_MAX: usize = 104;
@@ -19,12 +19,39 @@ pub(super) fn check(findings: &mut Findings, job: &StreamJob) {
         ephemeral(findings, &job.spec.pipeline);
     }
     if findings.place == Place::Cluster {
+        let name = &job.metadata.name;
+        if name.starts_with(|first: char| first.is_ascii_digit()) {
+            let remedy = "begin with a letter, as the names of Services do";
+            findings.add("metadata.name", format!("`{name}` begins with a digit: {remedy}"));
+        }
         if location.is_none() {
             let remedy = "say where state is kept, such as `state: {location: {uri: s3://BUCKET/FOLDER}}`";
             findings.add("spec.state.location", format!("is missing: {remedy}"));
         }
         files(findings, &job.spec.pipeline);
     }
+}
+
+/// Fields that are written though nothing on one machine reads them, each with what to do there instead.
+pub fn notes(job: &StreamJob) -> Vec<FieldError> {
+    let spec = &job.spec;
+    let id = spec.state.as_ref().is_some_and(|state| state.id.is_some());
+    let fields = [
+        ("spec.suspend", spec.suspend == Some(true), "stop the process with Ctrl-C"),
+        ("spec.restartedAt", spec.restarted_at.is_some(), "start the process again"),
+        ("spec.upgrade", spec.upgrade.is_some(), "an edited job goes on from its last checkpoint"),
+        ("spec.restore", spec.restore.is_some(), "use `--from`"),
+        ("spec.recovery", spec.recovery.is_some(), "failures that may pass are tried again by themselves"),
+        ("spec.workers", spec.workers.is_some(), "the process runs as whoever starts it"),
+        ("spec.network", spec.network.is_some(), "nothing listens unless `--admin` says so"),
+        ("spec.observability", spec.observability.is_some(), "use `--log` and `--log-format`"),
+        ("spec.deletion", spec.deletion.is_some(), "state goes when its folder goes"),
+        ("spec.revisionHistoryLimit", spec.revision_history_limit.is_some(), "there are no revisions"),
+        (STATE_ID, id, "the job's name says which state is its own"),
+    ];
+    let written = fields.into_iter().filter(|(_, written, _)| *written);
+    let note = |instead: &str| format!("has no effect on one machine: {instead}");
+    written.map(|(path, _, instead)| FieldError::new(path, note(instead))).collect()
 }
 
 fn state_id(findings: &mut Findings, id: &str, namespace: Option<&str>) {

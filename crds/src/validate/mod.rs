@@ -15,6 +15,7 @@ mod targets;
 mod workers;
 
 use crate::{FieldError, StreamJob};
+pub use cluster::notes;
 pub use kafka::{KafkaRole, PROGRESS_TOPIC, kafka_property_role, kafka_target_fault};
 
 /// The value of `apiVersion`.

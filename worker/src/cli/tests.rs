@@ -36,6 +36,10 @@ fn parse(line: &str) -> Result<Command, ErrorKind> {
 }
 
 fn validate(manifests: &[&str]) -> (Exit, String, String) {
+    validate_for(manifests, false)
+}
+
+fn validate_for(manifests: &[&str], cluster: bool) -> (Exit, String, String) {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let paths: Vec<_> = manifests
         .iter()
@@ -47,7 +51,7 @@ fn validate(manifests: &[&str]) -> (Exit, String, String) {
         })
         .collect();
     let (mut out, mut err) = (Vec::new(), Vec::new());
-    let args = args::ValidateArgs { manifests: paths };
+    let args = args::ValidateArgs { manifests: paths, cluster };
     let exit = validate::validate(&args, &mut out, &mut err);
     let text = |bytes| {
         String::from_utf8(bytes).expect("UTF-8").replace(&format!("{}/", folder.path().display()), "")
@@ -153,6 +157,20 @@ fn all_manifests_are_checked_and_mistakes_of_every_kind_carry_their_line() {
     let last = lines.last().expect("at least one line");
     assert!(last.starts_with("2.yaml:11:") && last.contains("spec.pipeline.transforms[0].where: "), "{err}");
     assert!(last.contains("did you mean `value`"), "{err}");
+}
+
+#[test]
+fn what_has_no_effect_on_one_machine_is_noted_and_what_a_cluster_would_refuse_is_told() {
+    let of_a_cluster = MANIFEST.replace("  parallelism:", "  workers: {slots: 2}\n  parallelism:");
+
+    let (exit, out, err) = validate(&[&of_a_cluster]);
+    assert_eq!((exit, err.as_str()), (Exit::Done, ""));
+    assert!(out.starts_with("0.yaml: ok\n0.yaml:") && out.contains("spec.workers: has no effect"), "{out}");
+
+    let (exit, out, err) = validate_for(&[&of_a_cluster], true);
+    assert_eq!((exit, out.as_str()), (Exit::Mistake, ""));
+    assert!(err.contains("spec.state.location: is missing"), "{err}");
+    assert!(err.contains("spec.pipeline.source.files: pods have no files of yours"), "{err}");
 }
 
 #[test]

@@ -1,20 +1,24 @@
 //! `streamjob validate`: is there anything wrong with these manifests?
 //!
-//! Owns: one line for each manifest without mistakes, one for each mistake.
+//! Owns: one line for each manifest without mistakes, one for each mistake, one for what has no effect here.
 //! Never: opens what a manifest names.
 
 use std::io::Write;
+use std::path::Path;
+
+use streamjob_crds::{Manifest, Place, notes};
 
 use super::args::ValidateArgs;
-use super::manifest::compile;
+use super::manifest::compile_for;
 use super::{Exit, printed};
 
 /// Checks all manifests, whatever is wrong with the first ones.
 pub(super) fn validate(args: &ValidateArgs, out: &mut impl Write, err: &mut impl Write) -> Exit {
+    let place = if args.cluster { Place::Cluster } else { Place::Machine };
     let mut exit = Exit::Done;
-    for manifest in &args.manifests {
-        let result = match compile(manifest) {
-            Ok(_) => writeln!(out, "{}: ok", manifest.display()),
+    for path in &args.manifests {
+        let result = match compile_for(path, place) {
+            Ok((manifest, _)) => good(path, &manifest, place, out),
             Err(mistakes) => {
                 exit = Exit::Mistake;
                 writeln!(err, "{mistakes}")
@@ -25,4 +29,13 @@ pub(super) fn validate(args: &ValidateArgs, out: &mut impl Write, err: &mut impl
         }
     }
     exit
+}
+
+fn good(path: &Path, manifest: &Manifest, place: Place, out: &mut impl Write) -> std::io::Result<()> {
+    writeln!(out, "{}: ok", path.display())?;
+    let notes = notes(&manifest.job);
+    if place == Place::Machine && !notes.is_empty() {
+        writeln!(out, "{}", manifest.locate(&notes))?;
+    }
+    Ok(())
 }

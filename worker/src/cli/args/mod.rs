@@ -40,7 +40,8 @@ Examples:
 const VALIDATE_EXAMPLES: &str = "\
 Examples:
   streamjob validate job.yaml      prints every mistake with line, field and remedy
-  streamjob validate jobs/*.yaml   checks them all, in one go";
+  streamjob validate jobs/*.yaml   checks them all, in one go
+  streamjob validate --cluster job.yaml   what a cluster would say to it, without one";
 
 const EXPLAIN_EXAMPLES: &str = "\
 Examples:
@@ -158,6 +159,10 @@ pub(super) struct ValidateArgs {
     /// The manifests
     #[arg(required = true)]
     pub(super) manifests: Vec<PathBuf>,
+
+    /// Judge them as a cluster does: state in an object store, secrets in Secrets
+    #[arg(long)]
+    pub(super) cluster: bool,
 }
 
 #[derive(Debug, clap::Args)]
