@@ -11,4 +11,6 @@ pub mod names;
 pub mod render;
 pub mod report;
 pub mod revision;
+#[cfg(test)]
+mod simulation;
 pub mod world;

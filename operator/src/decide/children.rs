@@ -113,16 +113,22 @@ fn make_again(pass: &mut Pass<'_>) {
 pub(crate) fn must_be_applied(world: &World, object: &Object) -> bool {
     let kind = object.kind().expect("only known kinds are rendered");
     let Some(seen) = world.object(kind, object.name()) else { return true };
-    if kind == Kind::ControllerRevision {
-        // Its content cannot change, and another spelling of the same is no other content.
-        let label = |object: &Object| object.incarnation();
-        return label(seen) != label(object) || !same_owner(seen, object);
+    match kind {
+        // What they say cannot change, and another version of the operator may spell it otherwise.
+        Kind::ControllerRevision => {
+            let marks =
+                |object: &Object| (object.incarnation(), object.annotation(labels::RAN).map(str::to_owned));
+            marks(seen) != marks(object) || seen.owner() != object.owner()
+        }
+        Kind::ConfigMap => seen.owner() != object.owner(),
+        Kind::Service
+        | Kind::ServiceAccount
+        | Kind::StatefulSet
+        | Kind::Pod
+        | Kind::PodDisruptionBudget
+        | Kind::NetworkPolicy
+        | Kind::Job => !covers(&seen.0, &object.0, ""),
     }
-    !covers(&seen.0, &object.0, "")
-}
-
-fn same_owner(seen: &Object, object: &Object) -> bool {
-    seen.owner() == object.owner()
 }
 
 /// Whether everything that `wanted` says is so in `seen`; what `seen` has besides is the cluster's or somebody else's.

@@ -145,7 +145,8 @@ fn another(old: &Revision, new: &Revision) -> OperationType {
         same.workers.image.clone_from(&other.workers.image);
         same
     };
-    if like(old.effective(), new.effective()) == *new.effective() {
+    let asked = old.effective().restarted_at != new.effective().restarted_at;
+    if asked && like(old.effective(), new.effective()) == *new.effective() {
         OperationType::Restart
     } else {
         OperationType::Upgrade

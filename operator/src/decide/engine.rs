@@ -86,10 +86,7 @@ fn begin(pass: &mut Pass<'_>, mut operation: Operation) {
 pub(crate) fn enter(pass: &Pass<'_>, operation: &mut Operation, step: Step) {
     operation.step = step;
     operation.tries = 0;
-    // A rollback keeps saying why it is one.
-    if operation.operation_type != OperationType::Rollback {
-        operation.message = None;
-    }
+    waits_for(operation, None);
     let policy = &pass.facts.policy;
     let millis = match step {
         Step::Prepare => Some(PREPARE_MS),
@@ -100,6 +97,13 @@ pub(crate) fn enter(pass: &Pass<'_>, operation: &mut Operation, step: Step) {
         Step::Retire => None,
     };
     operation.step_deadline = millis.map(|millis| pass.in_ms(millis));
+}
+
+/// Says what an operation waits for; a rollback keeps saying why it is one.
+pub(crate) fn waits_for(operation: &mut Operation, message: Option<String>) {
+    if operation.operation_type != OperationType::Rollback {
+        operation.message = message;
+    }
 }
 
 fn teardown_ms(pass: &Pass<'_>, operation: &Operation) -> i64 {
@@ -115,11 +119,14 @@ fn finish(pass: &mut Pass<'_>, operation: &Operation) {
             let text = format!("The job runs with {} slots.", operation.parallelism);
             pass.tell(Reason::Rescaled, text);
         }
+        OperationType::Rollback => {
+            let message = operation.message.clone().unwrap_or_default();
+            pass.stalled = Some(super::facts::trouble(Reason::RolledBack, message));
+        }
         OperationType::Start
         | OperationType::Upgrade
         | OperationType::Restart
         | OperationType::Restore
-        | OperationType::Rollback
         | OperationType::Delete
         | OperationType::Replace => {}
     }

@@ -182,12 +182,11 @@ impl<'a> Facts<'a> {
         known.or_else(|| (self.ever_ran()).then_some(1))
     }
 
-    /// Whether workers of this job were ever begun, as far as revisions know.
+    /// Whether workers of this job ever processed rows, as far as revisions know.
     pub(crate) fn ever_ran(&self) -> bool {
         let revisions = self.world.of_kind(Kind::ControllerRevision);
-        revisions
-            .filter(|object| self.world.is_ours(object))
-            .any(|object| object.incarnation().unwrap_or(0) > 0)
+        let mut ours = revisions.filter(|object| self.world.is_ours(object));
+        ours.any(|object| object.annotation(crate::world::labels::RAN).is_some())
     }
 }
 

@@ -7,7 +7,7 @@ use jiff::SignedDuration;
 use streamjob_crds::worker::{StopAnswer, StopRequest, StopState, WorkerPhase, WorkerStatus};
 use streamjob_crds::{Handover, HandoverMode, Operation, OperationType, Reason, Step, WhenUnhealthy};
 
-use super::engine::Go;
+use super::engine::{self, Go};
 use super::pass::{Pass, millis_between};
 use super::{Action, Worker};
 use crate::world::{CallFailure, PodSeen, SetSeen};
@@ -51,7 +51,8 @@ pub(crate) fn step(pass: &mut Pass<'_>, operation: &mut Operation) -> Go {
             let why = message.unwrap_or_else(|| "the workers gave it up".to_owned());
             return failed(pass, operation, &old, &why);
         }
-        Some(Ok(StopAnswer { message, .. })) => operation.message = message.or(operation.message.take()),
+        Some(Ok(StopAnswer { message: Some(message), .. })) => engine::waits_for(operation, Some(message)),
+        Some(Ok(StopAnswer { message: None, .. })) => {}
         Some(Err(CallFailure::Unreachable(_))) | None => {}
     }
     if pass.is_past(operation.step_deadline.as_ref()) {

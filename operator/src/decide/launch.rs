@@ -6,7 +6,7 @@
 use streamjob_crds::worker::WorkerPhase;
 use streamjob_crds::{Operation, OperationType, Reason, Step};
 
-use super::engine::Go;
+use super::engine::{self, Go};
 use super::pass::Pass;
 use super::{Action, health, prepare, replace, rollback, teardown};
 use crate::render;
@@ -39,7 +39,7 @@ pub(crate) fn unless_failed(pass: &mut Pass<'_>, operation: &mut Operation) -> G
     match health::verdict(pass, operation) {
         Some(found) => rollback::or_stall(pass, operation, found),
         None => {
-            operation.message = health::waits_for(pass, operation.incarnation);
+            engine::waits_for(operation, health::waits_for(pass, operation.incarnation));
             if let Some(deadline) = &operation.step_deadline {
                 pass.again_at(deadline.0);
             }

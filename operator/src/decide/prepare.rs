@@ -12,7 +12,7 @@ use super::pass::Pass;
 use crate::effective::Policy;
 use crate::render;
 use crate::revision::Revision;
-use crate::world::{Kind, Object, StartArguments, Trouble};
+use crate::world::{Kind, Object, StartArguments, Trouble, labels};
 
 const ASK_AGAIN_MS: i64 = 5_000;
 /// A refused generation is tried again so often: quotas and policies change without it.
@@ -92,8 +92,11 @@ pub(crate) fn needed(pass: &mut Pass<'_>, revision: &Revision, incarnation: i64)
     let policy: Policy = pass.facts.policy.clone();
     let seen = pass.world.object(Kind::ControllerRevision, &revision.name);
     let begun = seen.and_then(Object::incarnation).unwrap_or(0).max(incarnation);
+    let current = pass.status.revisions.as_ref().and_then(|known| known.current.as_ref());
+    let ran =
+        current == Some(&revision.name) || seen.is_some_and(|seen| seen.annotation(labels::RAN).is_some());
     let mut objects =
-        vec![render::controller_revision(&to, revision, begun), render::config_map(&to, revision)];
+        vec![render::controller_revision(&to, revision, begun, ran), render::config_map(&to, revision)];
     objects.extend(render::shared(&to, revision, &policy));
     for object in objects {
         if super::children::must_be_applied(pass.world, &object) {

@@ -5,7 +5,7 @@
 
 use streamjob_crds::{Operation, OperationType, Reason, Step};
 
-use super::engine::Go;
+use super::engine::{self, Go};
 use super::facts::trouble;
 use super::pass::Pass;
 use crate::revision::Revision;
@@ -15,13 +15,13 @@ use crate::world::Trouble;
 pub(crate) fn or_stall(pass: &mut Pass<'_>, operation: &mut Operation, failure: Trouble) -> Go {
     pass.again_in(10_000);
     let Some(previous) = previous(pass, operation, &failure) else {
-        operation.message = Some(failure.message.clone());
+        engine::waits_for(operation, Some(failure.message.clone()));
         pass.stalled = Some(failure);
         return Go::Stay;
     };
     if let Some(why) = unsafe_because(pass, operation, &previous) {
         let message = format!("{} It is not rolled back: {why}.", failure.message);
-        operation.message = Some(message.clone());
+        engine::waits_for(operation, Some(message.clone()));
         if pass.stalled_before(Reason::RollbackUnsafe).is_none() {
             pass.warn(Reason::RollbackUnsafe, message.clone());
         }
@@ -75,7 +75,9 @@ fn previous(pass: &Pass<'_>, operation: &Operation, failure: &Trouble) -> Option
     if !pass.facts.policy.rollback || (rescale && slots_before(pass, operation) == operation.parallelism) {
         return None;
     }
-    let previous = pass.revision(operation.from_revision.as_deref())?;
+    // Only one that has proved itself.
+    let stable = pass.status.revisions.as_ref().and_then(|known| known.stable.clone());
+    let previous = pass.revision(stable.as_deref())?;
     let failed = pass.revision(operation.to_revision.as_deref())?;
     if !rescale && previous.name == failed.name {
         return None;
@@ -101,11 +103,11 @@ fn unsafe_because(pass: &Pass<'_>, operation: &Operation, previous: &Revision) -
         return Some(format!("revision {} cannot read its state", previous.name));
     }
     let sinks = [&failed, previous].map(|revision| &revision.effective().pipeline.sink);
-    let committed = pass
-        .world
-        .worker(operation.incarnation)
-        .is_some_and(|status| status.checkpoints_since_start > 0)
-        || pass.status.last_checkpoint.as_ref().is_some_and(|last| last.incarnation == operation.incarnation);
+    // Workers that were seen at work may have committed before they ended.
+    let last = pass.status.last_checkpoint.as_ref();
+    let committed = operation.step == Step::Verify
+        || last.is_some_and(|last| last.incarnation == operation.incarnation)
+        || pass.world.worker(operation.incarnation).is_some_and(|status| status.checkpoints_since_start > 0);
     if sinks[0] != sinks[1] && committed {
         return Some("it has written output to another sink".to_owned());
     }

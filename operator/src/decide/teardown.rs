@@ -7,7 +7,7 @@ use jiff::SignedDuration;
 use streamjob_crds::{Operation, OperationType, Step};
 
 use super::Action;
-use super::engine::Go;
+use super::engine::{self, Go};
 use super::pass::Pass;
 use crate::world::{Kind, PodSeen};
 
@@ -19,7 +19,7 @@ pub(crate) fn step(pass: &mut Pass<'_>, operation: &mut Operation) -> Go {
     // After its Final an incarnation never claims again: nobody has to wait for its pods.
     let handed = operation.handover.is_some() && !stops_all;
     if let Some(pod) = left.first().filter(|_| !handed && !overdue) {
-        operation.message = Some(format!("Waiting for the pod {} to go.", pod.name));
+        engine::waits_for(operation, Some(format!("Waiting for the pod {} to go.", pod.name)));
         pass.again_in(2_000);
         return Go::Stay;
     }

@@ -15,6 +15,9 @@ pub(crate) fn step(pass: &mut Pass<'_>, operation: &mut Operation) -> Go {
         // Somebody deleted it: it is made again as it was.
         return Go::To(Step::Launch);
     }
+    if let Some(revision) = pass.revision(operation.to_revision.as_deref()) {
+        super::prepare::needed(pass, &revision, operation.incarnation);
+    }
     let wanted = pass.facts.policy.stable_after_checkpoints;
     let status = pass.world.worker(operation.incarnation);
     let good = status.is_some_and(|status| {

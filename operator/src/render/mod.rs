@@ -7,6 +7,8 @@ mod batch;
 mod manifest;
 mod network;
 mod pod;
+#[cfg(test)]
+mod tests;
 mod workers;
 
 use std::collections::BTreeMap;
@@ -87,12 +89,16 @@ fn hashed(mut object: Object) -> Object {
     object
 }
 
-/// What a revision was made of; `incarnation` is the newest that was begun with it, 0 for none.
-pub fn controller_revision(to: &For<'_>, revision: &Revision, incarnation: i64) -> Object {
+/// What a revision was made of; `incarnation` is the newest that was begun with it, 0 for none; `ran` says whether its
+/// workers ever processed rows.
+pub fn controller_revision(to: &For<'_>, revision: &Revision, incarnation: i64, ran: bool) -> Object {
     let data = serde_json::to_value(&revision.content).expect("a revision has a JSON form");
     let mut object =
         to.object(Kind::ControllerRevision, &revision.name, "worker", json!({"data": data, "revision": 1}));
     object.0["metadata"]["labels"][labels::INCARNATION] = json!(incarnation.to_string());
+    if ran {
+        object.0["metadata"]["annotations"] = json!({labels::RAN: "true"});
+    }
     object
 }
 

@@ -6,6 +6,8 @@
 pub(crate) mod condition;
 pub mod message;
 mod phase;
+#[cfg(test)]
+mod tests;
 mod trouble;
 
 use condition::Said;

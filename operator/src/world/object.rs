@@ -82,6 +82,8 @@ pub mod labels {
     pub const OPERATION: &str = "streamjob.dev/operation";
     /// Annotation: which version of the operator's templates an object was made with.
     pub const RENDERER: &str = "streamjob.dev/renderer";
+    /// Annotation of a revision: `"true"` once its workers processed rows.
+    pub const RAN: &str = "streamjob.dev/ran";
     /// Annotation of a StreamJob: `"true"` lets a deletion leave everything behind at once.
     pub const FORCE_DELETE: &str = "streamjob.dev/force-delete";
 }
