@@ -116,7 +116,7 @@ fn finish(pass: &mut Pass<'_>, operation: &Operation) {
     match operation.operation_type {
         OperationType::Suspend => {}
         OperationType::Rescale => {
-            let text = format!("The job runs with {} slots.", operation.parallelism);
+            let text = format!("The job runs with {}.", slots(operation.parallelism));
             pass.tell(Reason::Rescaled, text);
         }
         OperationType::Rollback => {
@@ -133,6 +133,11 @@ fn finish(pass: &mut Pass<'_>, operation: &Operation) {
     pass.tell(Reason::OperationFinished, format!("{}: done.", what(pass, operation)));
 }
 
+/// A number of slots in words.
+pub(crate) fn slots(number: u32) -> String {
+    if number == 1 { "1 slot".to_owned() } else { format!("{number} slots") }
+}
+
 /// An operation in a few words.
 pub(crate) fn what(pass: &Pass<'_>, operation: &Operation) -> String {
     let job = &pass.world.job.name;
@@ -142,7 +147,7 @@ pub(crate) fn what(pass: &Pass<'_>, operation: &Operation) -> String {
         OperationType::Start => format!("Start of revision {to} as {set}"),
         OperationType::Upgrade => format!("Upgrade to revision {to} as {set}"),
         OperationType::Restart => format!("Restart with revision {to} as {set}"),
-        OperationType::Rescale => format!("Rescale to {} slots as {set}", operation.parallelism),
+        OperationType::Rescale => format!("Rescale to {} as {set}", slots(operation.parallelism)),
         OperationType::Suspend => "Suspension".to_owned(),
         OperationType::Restore => format!("Restore with revision {to} as {set}"),
         OperationType::Rollback => format!("Rollback to revision {to} as {set}"),

@@ -51,7 +51,9 @@ pub(crate) fn step(pass: &mut Pass<'_>, operation: &mut Operation) -> Go {
             let why = message.unwrap_or_else(|| "the workers gave it up".to_owned());
             return failed(pass, operation, &old, &why);
         }
-        Some(Ok(StopAnswer { message: Some(message), .. })) => engine::waits_for(operation, Some(message)),
+        Some(Ok(StopAnswer { message: Some(message), .. })) => {
+            engine::waits_for(operation, Some(super::health::sentence(&message)))
+        }
         Some(Ok(StopAnswer { message: None, .. })) => {}
         Some(Err(CallFailure::Unreachable(_))) | None => {}
     }

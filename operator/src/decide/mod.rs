@@ -25,7 +25,7 @@ mod verify;
 
 use std::time::Duration;
 
-pub(crate) use engine::what;
+pub(crate) use engine::{slots, what};
 pub(crate) use health::{failure, pod_trouble, sentence, waits_for};
 pub(crate) use held::same_as_wanted;
 pub(crate) use pass::{Pass, millis_between, time};

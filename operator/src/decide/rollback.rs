@@ -39,13 +39,15 @@ fn back(pass: &mut Pass<'_>, operation: &Operation, previous: &Revision, failure
     other.parallelism = slots_before(pass, operation);
     let failed = operation.to_revision.as_deref().unwrap_or_default();
     let what = if operation.operation_type == OperationType::Rescale {
-        format!("The job could not be run with {} slots", operation.parallelism)
+        format!("The job could not be run with {}", engine::slots(operation.parallelism))
     } else {
         format!("Revision {failed} failed")
     };
     let message = format!(
-        "{what}: {} Revision {} runs again, with {} slots.",
-        failure.message, previous.name, other.parallelism
+        "{what}: {} Revision {} runs again, with {}.",
+        failure.message,
+        previous.name,
+        engine::slots(other.parallelism)
     );
     pass.warn(Reason::RolledBack, message.clone());
     other.message = Some(message);

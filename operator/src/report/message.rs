@@ -15,7 +15,10 @@ const REMEDY: &str = " To do: `";
 pub fn with_remedy(trouble: &Trouble, namespace: &str, job: &str) -> String {
     let anchor = trouble.reason.anchor();
     match trouble.reason.remedy_for(namespace, job) {
-        Some(remedy) => format!("{}{REMEDY}{remedy}`; see docs/runbook.md#{anchor}.", trouble.message),
+        Some(remedy) => {
+            let message = crate::decide::sentence(&trouble.message);
+            format!("{message}{REMEDY}{remedy}`; see docs/runbook.md#{anchor}.")
+        }
         None => trouble.message.clone(),
     }
 }
@@ -29,7 +32,7 @@ pub fn without_remedy(message: &str) -> String {
 pub(crate) fn runs(pass: &Pass<'_>) -> String {
     let revision = pass.status.revisions.as_ref().and_then(|known| known.current.as_deref());
     let slots = pass.facts.running().map_or(0, |set| set.arguments.parallelism);
-    format!("Revision {} runs with {slots} slots.", revision.unwrap_or("unknown"))
+    format!("Revision {} runs with {}.", revision.unwrap_or("unknown"), crate::decide::slots(slots))
 }
 
 /// What an operation is about.
