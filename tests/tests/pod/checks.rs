@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use streamjob_crds::Reason;
 use streamjob_crds::worker::Termination;
+use streamjob_tests::certificates::Authority;
 use streamjob_tests::kafka::{Cluster, ClusterSpec, Security, shared};
 use streamjob_tests::pod::PodJob;
 use streamjob_tests::s3::{BUCKET, Kind, S3Server};
@@ -81,26 +82,18 @@ fn kafka_that_does_not_answer_or_does_not_know_the_user_is_told_apart() -> Resul
 }
 
 #[test]
-fn rights_that_are_missing_are_told_for_each_topic() -> Result<()> {
+fn a_password_that_is_missing_or_wrong_is_told_without_it() -> Result<()> {
     let password = "canary-password-1";
     let security =
         Security { user: Some(("admin".into(), password.into())), plain: true, ..Security::default() };
-    let properties = [
-        ("authorizer.class.name", "org.apache.kafka.metadata.authorizer.StandardAuthorizer"),
-        ("super.users", "User:ANONYMOUS;User:admin"),
-    ];
-    let properties = properties.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
-    let cluster = Cluster::start(ClusterSpec { security, properties, ..ClusterSpec::default() })?;
+    let cluster = Cluster::start(ClusterSpec { security, ..ClusterSpec::default() })?;
     for topic in ["in", "out"] {
         cluster.create_topic(topic, 1, &[])?;
     }
-    let spec = |password_file: &str| {
-        let mut spec = between_topics(&cluster.bootstrap(), "in", "out");
-        spec["pipeline"]["source"]["kafka"]["cluster"]["sasl"] =
-            json!({"mechanism": "PLAIN", "username": "admin", "password": {"file": password_file}});
-        spec
-    };
-    let job = PodJob::new(&spec("secret"))?;
+    let mut spec = between_topics(&cluster.bootstrap(), "in", "out");
+    spec["pipeline"]["source"]["kafka"]["cluster"]["sasl"] =
+        json!({"mechanism": "PLAIN", "username": "admin", "password": {"file": "secret"}});
+    let job = PodJob::new(&spec)?;
     let missing = refusal(&job, &[])?;
     std::fs::write(job.path().join("secret"), "canary-wrong")?;
     let wrong = refusal(&job, &[])?;
@@ -111,6 +104,53 @@ fn rights_that_are_missing_are_told_for_each_topic() -> Result<()> {
     assert!(missing.message.starts_with("spec.pipeline.source.kafka.cluster: "), "{missing:?}");
     assert_eq!(wrong.reason, Reason::KafkaDenied, "{wrong:?}");
     assert!(!wrong.message.contains("canary"), "{wrong:?}");
+    Ok(())
+}
+
+#[test]
+fn rights_that_are_missing_are_told_with_topic_and_field() -> Result<()> {
+    let certificates = tempfile::tempdir()?;
+    let authority = Authority::new(certificates.path())?;
+    let tls = Some((authority.certificate(), authority.issue("broker")?));
+    authority.issue("job")?;
+    let security = Security { tls, client_certificates: true, ..Security::default() };
+    let properties = [
+        ("authorizer.class.name", "org.apache.kafka.metadata.authorizer.StandardAuthorizer"),
+        ("allow.everyone.if.no.acl.found", "true"),
+        ("super.users", "User:CN=broker"),
+    ];
+    let properties = properties.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
+    let cluster = Cluster::start(ClusterSpec { security, properties, ..ClusterSpec::default() })?;
+    for topic in ["in", "out"] {
+        cluster.create_topic(topic, 1, &[])?;
+    }
+    let mut spec = between_topics(&cluster.bootstrap(), "in", "out");
+    let file = |name: &str| json!({"file": certificates.path().join(name).display().to_string()});
+    spec["pipeline"]["source"]["kafka"]["cluster"]["tls"] = json!({
+        "ca": file("authority.crt"),
+        "clientCertificate": {"certificate": file("job.crt"), "privateKey": file("job.key")},
+    });
+    let job = PodJob::new(&spec)?;
+    passes(&job, &[])?;
+    // What is not allowed is denied as soon as anything is.
+    let without = |topic: &str| -> Result<Termination> {
+        let right = ["--allow-principal", "User:CN=job", "--operation", "Describe", "--topic", topic];
+        cluster.acls(&[&["--add"], &right[..]].concat())?;
+        let told = refusal(&job, &[]);
+        cluster.acls(&[&["--remove", "--force"], &right[..]].concat())?;
+        told
+    };
+
+    let read = without("in")?;
+    let write = without("out")?;
+
+    for (told, field, right) in [
+        (read, "spec.pipeline.source.kafka.topics: ", "to READ the topic `in`"),
+        (write, "spec.pipeline.sink.kafka.topic: ", "to WRITE the topic `out`"),
+    ] {
+        assert_eq!(told.reason, Reason::KafkaDenied, "{told:?}");
+        assert!(told.message.starts_with(field) && told.message.contains(right), "{told:?}");
+    }
     Ok(())
 }
 

@@ -4,6 +4,7 @@
 //! Never: looks inside the process.
 
 mod asked;
+mod attempts;
 mod begins;
 mod budget;
 mod checks;

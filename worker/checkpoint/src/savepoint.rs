@@ -206,6 +206,14 @@ pub fn folder(state: &StateStore, id: &str) -> Result<StateStore, SavepointError
     Ok(state.within(&format!("{FOLDER}/{id}")))
 }
 
+/// How long all that belongs to a savepoint is.
+pub async fn bytes(state: &StateStore, id: &str) -> Result<u64, SavepointError> {
+    // Only an id that can be a folder's name is looked for.
+    folder(state, id)?;
+    let listed = state.list(&format!("{FOLDER}/{id}"), None).await?;
+    Ok(listed.iter().map(|object| object.bytes).sum())
+}
+
 /// Copies its objects into a state, for a generation that begins with it. The checkpoint names the copies.
 pub async fn import(
     savepoint: &StateStore,

@@ -97,13 +97,17 @@ impl Hub {
         let folder = savepoint::folder(&store, id).expect("the id was looked at before");
         let location = folder.shown().to_owned();
         // Connections to the store live on its own runtime.
-        let looking = self.calls.spawn(async move { savepoint::open(&folder).await });
+        let name = id.to_owned();
+        let looking = self.calls.spawn(async move {
+            let opened = savepoint::open(&folder).await?;
+            Ok::<_, SavepointError>((opened, savepoint::bytes(&store, &name).await?))
+        });
         let opened = match tokio::time::timeout(LOOK, looking).await {
             Ok(Ok(opened)) => opened,
             Ok(Err(_)) | Err(_) => return in_progress(id, "the store does not say what is in it"),
         };
         match opened {
-            Ok(opened) => {
+            Ok((opened, bytes)) => {
                 let checkpoint = &opened.checkpoint;
                 let watermark =
                     checkpoint.operators.iter().map(|operator| operator.watermark_ms).min().flatten();
@@ -111,7 +115,7 @@ impl Hub {
                     id: id.to_owned(),
                     state: SavepointState::Completed,
                     uri: Some(location),
-                    size_bytes: Some(number(checkpoint.objects.iter().map(|object| object.bytes).sum())),
+                    size_bytes: Some(number(bytes)),
                     epoch: Some(number(checkpoint.epoch.0)),
                     // The end of all time, once all input was read, is none that could be told.
                     watermark: watermark.filter(|&at| at < i64::MAX).map(time),
