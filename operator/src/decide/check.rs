@@ -89,7 +89,6 @@ fn failed(pass: &mut Pass<'_>, operation: &mut Operation, job: &Object) -> Go {
     let message = format!("The check of the new revision failed, nothing was stopped: {}", ended.message);
     pass.not_accepted = Some(trouble(ended.reason, message.clone()));
     if !ended.retryable {
-        pass.warn(Reason::Rejected, message);
         return Go::Dropped;
     }
     // Kafka or the store may come back: the same generation is tried again.

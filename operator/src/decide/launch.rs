@@ -97,6 +97,12 @@ fn runs(pass: &Pass<'_>, set: &SetSeen<'_>) -> bool {
 }
 
 fn began(pass: &mut Pass<'_>, operation: &Operation, set: &SetSeen<'_>) {
+    let first = pass.status.revisions.as_ref().is_none_or(|known| known.current.is_none());
+    let found = pass.world.worker(set.incarnation).and_then(|status| status.restored_from);
+    if let Some(from) = found.filter(|from| first && from.epoch > 0 && set.arguments.restore == "latest") {
+        let text = format!("The job goes on from checkpoint {} of a job of its name.", from.epoch);
+        pass.tell(Reason::StateAdopted, text);
+    }
     pass.revisions().current.clone_from(&operation.to_revision);
     if let Some(request) = &set.arguments.restore_request {
         pass.status.completed_restore_request = Some(request.clone());

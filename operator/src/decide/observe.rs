@@ -29,7 +29,8 @@ pub(crate) fn workers(pass: &mut Pass<'_>) {
     }
     let Some(status) = incarnation.and_then(|incarnation| pass.world.worker(incarnation)) else { return };
     let status = status.clone();
-    let restarts = pods.iter().map(|pod| pod.restarts).sum::<i64>() + (status.attempt - 1).max(0);
+    // A process that starts again is an attempt too.
+    let restarts = pods.iter().map(|pod| pod.restarts).sum::<i64>().max(status.attempt - 1);
     pass.status.restarts = Some(restarts);
     if status.attempt > 0 {
         pass.status.attempt = Some(status.attempt);

@@ -29,8 +29,6 @@ pub(crate) fn step(pass: &mut Pass<'_>, operation: &mut Operation) -> Go {
         Some(Ok(())) => Go::To(Step::Check),
         Some(Err(message)) => {
             pass.not_accepted = Some(refusal(&message));
-            let text = format!("Revision {} is refused, nothing was stopped: {message}", revision.name);
-            pass.warn(Reason::Rejected, text);
             Go::Dropped
         }
         None => {

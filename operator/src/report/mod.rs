@@ -4,6 +4,7 @@
 //! Never: decides anything; what it says is what was decided or seen.
 
 pub(crate) mod condition;
+mod events;
 pub mod message;
 mod phase;
 #[cfg(test)]
@@ -35,6 +36,7 @@ pub(crate) fn conditions(pass: &mut Pass<'_>) {
         said.into_iter().map(|said| condition::next(&before, said, generation, now)).collect();
     pass.status.phase = Some(view.phase(pass));
     pass.status.observed_generation = Some(generation);
+    events::tell(pass, &before);
 }
 
 /// What the conditions are made of.

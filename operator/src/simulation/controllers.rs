@@ -231,6 +231,21 @@ impl Cluster {
         self.show(pod.name(), &process, Life::Goes);
     }
 
+    /// Every worker ends with an error that a start may mend.
+    pub(super) fn crash_workers(&mut self) {
+        for name in self.names(Kind::Pod) {
+            let uid = self.objects[&(Kind::Pod, name.clone())].uid().to_owned();
+            let Some(process) = self.processes.remove(&uid) else { continue };
+            let ended = Termination {
+                reason: streamjob_crds::Reason::KafkaUnavailable,
+                message: "no broker answers".to_owned(),
+                retryable: true,
+                incarnation: None,
+            };
+            self.show(&name, &process, Life::Ends(ended));
+        }
+    }
+
     /// What the API server shows of a container.
     fn show(&mut self, name: &str, process: &Process, life: Life) {
         let pod = &self.objects[&(Kind::Pod, name.to_owned())];

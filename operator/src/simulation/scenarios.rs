@@ -222,6 +222,7 @@ fn a_deleted_job_leaves_its_state_to_the_next_of_its_name() {
     sim.assert_sound();
     assert_eq!(sim.cluster.log().starts.last().map(|start| start.1), Some(left));
     assert_eq!(ready(&sim), is("True", "UpToDate"));
+    assert!(sim.operator.events.iter().any(|event| event == "StateAdopted"));
 }
 
 #[test]

@@ -117,6 +117,43 @@ fn a_check_that_fails_stops_nothing() {
 }
 
 #[test]
+fn each_change_is_told_once() {
+    let mut sim = Sim::running();
+    let told = |sim: &Sim, what: &str| sim.operator.events.iter().filter(|event| *event == what).count();
+    assert_eq!(
+        (told(&sim, "Accepted"), told(&sim, "OperationStarted"), told(&sim, "OperationFinished")),
+        (1, 1, 1)
+    );
+
+    image(&mut sim, "worker:unfit");
+    sim.settle();
+    sim.seconds(600);
+    sim.cluster.store_up = false;
+    sim.seconds(800);
+    sim.cluster.store_up = true;
+    sim.seconds(60);
+
+    assert_eq!(told(&sim, "Rejected"), 1, "{:?}", sim.operator.events);
+    assert_eq!((told(&sim, "CheckpointsFailing"), told(&sim, "CheckpointsRecovered")), (1, 1));
+}
+
+#[test]
+fn workers_that_fail_too_often_are_reported_and_still_tried() {
+    let mut sim = Sim::running();
+    sim.cluster.edit(|spec| spec.recovery.get_or_insert_default().max_restarts = Some(3));
+    for _ in 0..4 {
+        sim.cluster.crash_workers();
+        sim.seconds(15);
+    }
+
+    assert_eq!(sim.cluster.condition("Stalled"), is("True", "RestartsExhausted"));
+    assert_eq!(sim.cluster.condition("Available"), is("True", "Processing"));
+    sim.seconds(700);
+    assert_eq!(ready(&sim), is("True", "UpToDate"), "it ran for long enough");
+    assert_eq!(sim.operator.events.iter().filter(|event| *event == "WorkerFailed").count(), 4);
+}
+
+#[test]
 fn a_check_without_room_is_left_out() {
     let mut sim = Sim::running();
 
