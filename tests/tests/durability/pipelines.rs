@@ -78,7 +78,7 @@ fn epochs_in_log(trial: &Trial) -> Result<Vec<u64>> {
 }
 
 /// Goes on from one of its checkpoints; what the later epochs had published is repeated.
-fn go_on_from(trial: &mut Trial, epoch: u64, newest: u64, parallelism: u32) -> Result<()> {
+pub(super) fn go_on_from(trial: &mut Trial, epoch: u64, newest: u64, parallelism: u32) -> Result<()> {
     let arguments = vec!["--from".to_owned(), epoch.to_string()];
     let ended = trial.run(&Start { arguments, ..Start::plain(parallelism) })?;
     ensure!(ended.code == Some(0), "from {epoch}: {}\n{}\n{}", ended.shown(), ended.said, trial.history());

@@ -10,8 +10,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use streamjob_tests::process::{Ended, Signal};
+use streamjob_tests::timeline::read_record;
 use streamjob_tests::trial::{Start, Trial};
 
+use super::pipelines::go_on_from;
 use super::{alone, seed, zombies};
 
 const SLOW: &str = "source.batch=sleep:3@*";
@@ -136,6 +138,24 @@ fn a_deleted_newest_record_is_noticed_by_what_was_published_since() -> Result<()
     assert!(!newest.exists(), "nothing is written in its place");
     fs::rename(&aside, &newest)?;
     finishes_right(&mut trial, "a deleted newest record that was put back")
+}
+
+#[test]
+fn who_goes_back_on_purpose_need_not_mind_what_the_log_has_lost() -> Result<()> {
+    let _alone = alone();
+    let mut trial = killed("a lost newest record", "publish.manifest.after=kill@6")?;
+    let lost = newest_record(&trial)?;
+    let epoch =
+        read_record(&lost).and_then(|record| record.epoch).context("the newest record is an epoch")?;
+    fs::remove_file(&lost)?;
+
+    refused(&mut trial, &["the state is older than its output", "`streamjob run --from EPOCH`"])?;
+
+    go_on_from(&mut trial, epoch - 1, epoch, 3)?;
+    let lives: Vec<_> = trial.timeline.records().filter(|record| record.kind == "genesis").collect();
+    let begun: Vec<u64> = lives.iter().filter_map(|record| record.epoch).collect();
+    assert_eq!(begun, [epoch - 1], "one more life, which goes on from there: {lives:?}");
+    Ok(())
 }
 
 #[test]

@@ -164,6 +164,7 @@ impl Process {
             claimant: Claimant::Next,
             begin: self.begin.clone(),
             floor: None,
+            published: None,
             writer: WriterId(self.random.u128(..)),
             lineage: Lineage(self.random.u128(..)),
             now_ms: 0,

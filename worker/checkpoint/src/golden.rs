@@ -6,6 +6,7 @@
 use std::path::PathBuf;
 
 use crate::bundle::{BundleReader, StateRows};
+use crate::ids::Lineage;
 use crate::outbox::{OutboxRows, read_outbox};
 use crate::record::{Body, Record};
 use crate::sample::{Sample, chunks, record, rows};
@@ -39,7 +40,13 @@ fn records(sample: &Sample) -> Vec<(&'static str, Record)> {
         ("epoch.json", record(3, Body::Epoch { checkpoint: checkpoint() })),
         ("final.json", record(4, Body::Final { checkpoint: without_outbox, finished: true })),
         ("deleted.json", record(5, Body::Deleted)),
+        ("restored.json", of_format_2(record(6, Body::Genesis { base: Some(checkpoint()) }))),
     ]
+}
+
+/// The same with what format 1 cannot say.
+fn of_format_2(record: Record) -> Record {
+    Record { formerly: vec![Lineage(0xf0), Lineage(0xf1)], ..record }
 }
 
 #[tokio::test]

@@ -15,8 +15,8 @@ mod bytes;
 pub use bytes::{RecordError, Stored};
 pub(crate) use bytes::{Version, unwrapped, wrapped};
 
-/// The version of the format that this build writes; it reads no greater one.
-pub const FORMAT: u32 = 1;
+/// The greatest version of the format that this build writes and reads. What format 1 can say is written in it.
+pub const FORMAT: u32 = 2;
 
 /// One record of the log: `log/{seq:020}.json`.
 #[derive(Clone, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
@@ -35,6 +35,9 @@ pub struct Record {
     pub at_ms: i64,
     /// The life of the state that it belongs to.
     pub lineage: Lineage,
+    /// Lineages that this one goes on from, oldest first: their output may lie beside its own. Since format 2.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub formerly: Vec<Lineage>,
     /// Whose state it is.
     pub owner: Owner,
     /// Where output goes: target to folder. Another one is accepted only after Final.
@@ -69,7 +72,7 @@ pub enum Body {
     },
     /// A new generation takes over.
     Claim {
-        /// A restored checkpoint, in place of the newest.
+        /// A restored checkpoint, in place of the newest: builds before format 2 wrote it. Today a restore is a Genesis.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         base: Option<Box<Checkpoint>>,
     },

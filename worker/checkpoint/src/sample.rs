@@ -192,6 +192,7 @@ pub(crate) fn record(seq: u64, body: Body) -> Record {
         writer: WriterId(0x0123_4567_89ab_cdef),
         at_ms: 1_704_067_201_000,
         lineage: LINEAGE,
+        formerly: Vec::new(),
         owner: Owner {
             cluster: "local".to_owned(),
             namespace: "/jobs".to_owned(),

@@ -323,17 +323,14 @@ pub(super) fn newest<'a>(records: &[&'a Record]) -> Option<&'a Record> {
     records.iter().copied().find(|record| record.seq == begins_at && record.checkpoint().is_some())
 }
 
-/// The record of an epoch of the newest lineage. The Epoch itself rather than the Final that repeats it.
+/// The record of an epoch. The Epoch itself rather than the Final that repeats it.
 fn of_epoch<'a>(records: &[&'a Record], epoch: Epoch) -> Option<&'a Record> {
-    let lineage = records.last()?.lineage;
     let has = |record: &Record| record.checkpoint().is_some_and(|checkpoint| checkpoint.epoch == epoch);
-    restorable(records, lineage).find(|record| has(record))
+    restorable(records).find(|record| has(record))
 }
 
 fn epochs(records: &[&Record]) -> Vec<Epoch> {
-    let lineage = records.last().map(|record| record.lineage);
-    let restorable = lineage.into_iter().flat_map(|lineage| restorable(records, lineage));
-    restorable.filter_map(|record| Some(record.checkpoint()?.epoch)).collect()
+    restorable(records).filter_map(|record| Some(record.checkpoint()?.epoch)).collect()
 }
 
 /// The first field of the fingerprint that is not as a checkpoint has it.

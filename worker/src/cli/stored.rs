@@ -214,6 +214,7 @@ fn start(plan: &Plan) -> StartRequest {
         claimant: Claimant::Next,
         begin: BeginAt::Latest,
         floor: None,
+        published: None,
         writer: WriterId(1),
         lineage: Lineage(2),
         now_ms: 0,

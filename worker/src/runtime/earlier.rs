@@ -29,7 +29,8 @@ pub(super) fn publish_earlier(state: &State, plan: &Plan, (epoch, now): (&Record
         job: plan.state.id.clone(),
         lineage,
         slots: checkpoint.parallelism,
-        newest: epoch.last_epoch.unwrap_or(checkpoint.epoch).0,
+        // Should its log have lost what it has published since, that is no matter any more.
+        newest: u64::MAX,
     };
     let published =
         if wanted { publish(state, plan, &output, (life, now)).map(|()| true) } else { Ok(false) };

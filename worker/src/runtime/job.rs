@@ -233,7 +233,7 @@ pub fn start_as(
     (inputs, clock): (&dyn Inputs, &dyn Clock),
 ) -> Result<Started, RunError> {
     let log = Log::new(state.store.clone().with_patience(Patience::Endless));
-    refuse_to_publish_again(state, &log, plan)?;
+    let published = refuse_to_publish_again(state, &log, plan, &starting.begin)?;
     let request = StartRequest {
         owner: starting.owner.clone(),
         sink: sink_identity(plan)?,
@@ -241,6 +241,7 @@ pub fn start_as(
         claimant: starting.claimant,
         begin: starting.begin.clone(),
         floor: starting.floor,
+        published: published.map(Epoch),
         writer: WriterId(Uuid::new_v4().as_u128()),
         lineage: Lineage(Uuid::new_v4().as_u128()),
         now_ms: clock.now_ms(),
@@ -289,17 +290,26 @@ fn sink_identity(plan: &Plan) -> Result<BTreeMap<String, String>, RunError> {
     Ok(identity)
 }
 
-/// A log that has lost its newest records still reads well; what was published since tells.
-fn refuse_to_publish_again(state: &State, log: &Log, plan: &Plan) -> Result<(), RunError> {
+/// A log that has lost its newest records still reads well; what was published since tells. Who goes back on purpose
+/// publishes again what follows, in files beside those that are there: gives the greatest epoch among these.
+fn refuse_to_publish_again(
+    state: &State,
+    log: &Log,
+    plan: &Plan,
+    begin: &BeginAt,
+) -> Result<Option<u64>, RunError> {
     let folders = wiring::folders(plan);
-    let outputs: Vec<_> =
-        folders.values().filter_map(|folder| NewestOutput::in_folder(&folder.path)).collect();
+    let outputs: Vec<_> = folders.values().flat_map(|folder| NewestOutput::in_folder(&folder.path)).collect();
     // What is wrong with a log that cannot be read is told by the claim.
-    let Ok(Some(head)) = state.runtime.block_on(log.head()) else { return Ok(()) };
+    let published = outputs.iter().map(NewestOutput::epoch).max();
+    let Ok(Some(head)) = state.runtime.block_on(log.head()) else { return Ok(published) };
+    if begin.restores(&head.record) {
+        return Ok(published);
+    }
     let newest = head.record.last_epoch.map(|epoch| epoch.0);
     let lineage = head.record.lineage.to_string();
     outputs.into_iter().try_for_each(|output| output.check_known(&lineage, newest))?;
-    Ok(())
+    Ok(published)
 }
 
 fn commit_start(state: &State, permit: &mut CommitPermit, first: Box<Checkpoint>) -> Result<(), RunError> {

@@ -126,6 +126,34 @@ fn savepoint(trial: &Trial, arguments: &[&str]) -> Result<Value> {
 }
 
 #[test]
+fn a_state_that_is_older_than_its_output_is_gone_back_in_on_purpose() -> Result<()> {
+    let rig = Rig::new()?;
+    let mut trial = Trial::new(setup(&rig))?;
+    let ended = trial.run(&Start::with(2, format!("{SLOW},publish.records.commit.after=kill@12")))?;
+    ensure!(ended.was_killed(), "{}:\n{}", ended.shown(), ended.said);
+    let newest = trial.timeline.records().filter_map(|record| record.epoch).max().context("epochs")?;
+    let lost: Vec<u64> =
+        trial.timeline.records().filter(|record| record.epoch >= Some(newest - 1)).map(|r| r.seq).collect();
+    for seq in &lost {
+        std::fs::remove_file(trial.state().join(format!("log/{seq:020}.json")))?;
+    }
+
+    let refused = trial.run(&Start::plain(2))?;
+    trial.restored_to(newest - 2);
+    let arguments = vec!["--from".to_owned(), (newest - 2).to_string()];
+    let restored = trial.run(&Start { arguments, ..Start::plain(2) })?;
+
+    ensure!(
+        refused.code == Some(1) && refused.said.contains("is published, but the newest"),
+        "{}",
+        refused.said
+    );
+    ensure!(restored.code == Some(0), "{}:\n{}", restored.shown(), restored.said);
+    right(&rig, &mut trial, "a state that was older than its output")?;
+    Ok(())
+}
+
+#[test]
 fn killed_after_the_first_commit_of_any_restore_it_goes_on_and_the_output_is_right() -> Result<()> {
     let rig = Rig::new()?;
     for restore in [Restore::Latest, Restore::Checkpoint, Restore::Savepoint, Restore::Fresh] {

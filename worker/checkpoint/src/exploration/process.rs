@@ -172,6 +172,7 @@ fn start(world: &mut World, own: usize, told: Told, bounds: Bounds) {
             (Told::Latest | Told::Incarnation(_) | Told::Restore, None) => BeginAt::Latest,
         },
         floor: None,
+        published: None,
         writer: WriterId(id),
         lineage: Lineage(id),
         now_ms: 0,

@@ -10,7 +10,7 @@ use super::process::Process;
 use crate::ids::{Epoch, Generation, Lineage, Seq};
 use crate::planted::{self, Bug};
 use crate::protocol::{Action, Answer};
-use crate::record::{Body, Stored};
+use crate::record::{Body, Record, Stored};
 
 /// How much may happen.
 #[derive(Clone, Copy, Debug)]
@@ -177,8 +177,9 @@ impl World {
         let grown = head.as_ref().is_none_or(|head| head.record.generation <= generation);
         self.must(grown, || format!("record {seq} by {generation} follows one of a later generation"));
         match &record.body {
-            Body::Genesis { .. } => {
+            Body::Genesis { base } => {
                 let after_nothing = head.as_ref().is_none_or(|head| head.record.body == Body::Deleted);
+                let after_nothing = after_nothing || base.is_some();
                 self.must(after_nothing, || format!("record {seq} begins with nothing where state exists"));
                 self.check_claim(new);
             }
@@ -273,7 +274,8 @@ impl World {
 
 /// The oldest record that is retained, by the words of the design.
 fn keep_from(chain: &[Arc<Stored>], head: &Stored, retain: usize) -> Seq {
-    let own = chain.iter().rev().take_while(|stored| stored.record.lineage == head.record.lineage);
+    let given_up = |record: &Record| matches!(record.body, Body::Genesis { base: None } | Body::Deleted);
+    let own = chain.iter().rev().take_while(|stored| !given_up(&stored.record));
     let epochs = own.filter(|stored| matches!(stored.record.body, Body::Epoch { .. })).take(retain);
     let oldest = epochs.last().map_or(head.record.seq, |stored| stored.record.seq);
     oldest.min(head.record.begins_at).min(head.record.unpublished.unwrap_or(oldest))

@@ -88,6 +88,10 @@ impl Begin {
     }
 
     fn beginning_or_read(&mut self, head: Arc<Stored>, seq: Seq) -> At {
+        if self.start.begin.restores(&head.record) {
+            // Whatever it began at, and be that lost, it begins elsewhere now.
+            return self.read_unpublished(head.clone(), head);
+        }
         if seq == head.record.seq {
             return self.read_beginning(head.clone(), head);
         }
@@ -101,6 +105,10 @@ impl Begin {
         if beginning.record.seq.next() == head.record.seq && !head.follows(&beginning) {
             return self.refuse(Refusal::NotLinked { record: head.record.seq });
         }
+        self.read_unpublished(head, beginning)
+    }
+
+    fn read_unpublished(&mut self, head: Arc<Stored>, beginning: Arc<Stored>) -> At {
         let read = |unpublished| Read { head: head.clone(), beginning: beginning.clone(), unpublished };
         match head.record.unpublished {
             None => self.decide(Some(read(None)), false),
@@ -110,6 +118,15 @@ impl Begin {
             }
             Some(seq) => At::ReadingUnpublished { read: read(None), seq },
         }
+    }
+
+    fn unpublished_lost(&mut self, read: Read, record: Seq) -> At {
+        let refusal = Refusal::RecordLost { record, needed_by: read.head.record.seq };
+        // Who restores knows that something is lost; output that nobody can read is lost with it.
+        if self.doubted.as_ref() == Some(&refusal) && self.start.begin.restores(&read.head.record) {
+            return self.decide(Some(read), false);
+        }
+        self.refuse(refusal)
     }
 
     fn refuse(&mut self, refusal: Refusal) -> At {
@@ -128,11 +145,14 @@ impl Begin {
             Err(refusal) => return self.refuse(refusal),
         };
         let head = read.as_ref().map(|read| &*read.head);
+        let found = read.as_ref().and_then(|read| Some(read.unpublished.as_ref()?.record.seq));
         let (first, then) = match decision {
             Decision::Finished => return At::Done(Box::new(Ok(Claimed { claim: None, read }))),
-            Decision::Claim { base } => (self.record(own, head, Body::Claim { base }), None),
+            Decision::Claim => (self.record(own, head, Body::Claim { base: None }), None),
             Decision::Genesis { base, discard: false } => {
-                (self.record(own, head, Body::Genesis { base }), None)
+                let genesis = self.record(own, head, Body::Genesis { base });
+                // Output whose record is gone is owed no more.
+                (Record { unpublished: found, ..genesis }, None)
             }
             Decision::Genesis { base, discard: true } => {
                 let deleted = self.record(own, head, Body::Deleted);
@@ -155,16 +175,19 @@ impl Begin {
         record.sink = start.sink.clone();
         let restored = record.checkpoint().map(|checkpoint| checkpoint.epoch);
         match &record.body {
-            Body::Genesis { .. } => {
+            Body::Genesis { base } => {
+                match head.filter(|_| base.is_some()) {
+                    // No number means two checkpoints: those before can still be gone back to.
+                    Some(head) => {
+                        record.formerly.push(head.record.lineage);
+                        record.last_epoch = record.last_epoch.max(restored).max(start.published);
+                    }
+                    None => (record.formerly, record.last_epoch) = (Vec::new(), restored),
+                }
                 record.lineage = start.lineage;
-                record.last_epoch = restored;
                 record.begins_at = record.seq;
             }
-            Body::Claim { base: Some(_) } => {
-                record.last_epoch = record.last_epoch.max(restored);
-                record.begins_at = record.seq;
-            }
-            Body::Claim { base: None } | Body::Deleted | Body::Epoch { .. } | Body::Final { .. } => {}
+            Body::Claim { .. } | Body::Deleted | Body::Epoch { .. } | Body::Final { .. } => {}
         }
         match (&start.begin, restored) {
             // Also where state is given up: that is not to happen twice either.
@@ -278,9 +301,7 @@ impl Machine for Begin {
             (At::ReadingBeginning { head, seq: record }, Answer::Absent) => {
                 self.refuse(Refusal::RecordLost { record, needed_by: head.record.seq })
             }
-            (At::ReadingUnpublished { read, seq: record }, Answer::Absent) => {
-                self.refuse(Refusal::RecordLost { record, needed_by: read.head.record.seq })
-            }
+            (At::ReadingUnpublished { read, seq }, Answer::Absent) => self.unpublished_lost(read, seq),
             (at, answer) => panic!("{answer:?} is no answer to {at:?}"),
         };
     }
@@ -322,6 +343,7 @@ fn first_record(start: &StartRequest, body: Body) -> Record {
         writer: start.writer,
         at_ms: start.now_ms,
         lineage: start.lineage,
+        formerly: Vec::new(),
         owner: start.owner.clone(),
         sink: start.sink.clone(),
         last_epoch: None,

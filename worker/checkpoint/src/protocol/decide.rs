@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::start::{BeginAt, Claimant, Refusal, StartRequest};
+use super::start::{BeginAt, Claimant, Refusal, StartRequest, is_done};
 use crate::checkpoint::Checkpoint;
 use crate::ids::{Epoch, Generation};
 use crate::record::{Body, Stored};
@@ -24,9 +24,9 @@ pub(super) struct Facts<'a> {
 pub(super) enum Decision {
     /// Nothing: all is done.
     Finished,
-    /// A Claim, with what was asked for in place of the newest state.
-    Claim { base: Option<Box<Checkpoint>> },
-    /// A Genesis; before it, the end of the lineage that is there.
+    /// A Claim.
+    Claim,
+    /// A Genesis: with what is restored, or with nothing; before the latter, the end of the lineage that is there.
     Genesis { base: Option<Box<Checkpoint>>, discard: bool },
 }
 
@@ -73,15 +73,14 @@ pub(super) fn decide(start: &StartRequest, own: Generation, facts: Facts<'_>) ->
         BeginAt::Latest => {
             check_fingerprint(start, beginning.record.checkpoint())?;
             check_sink(start, head, has_ended(beginning))?;
-            Ok(Decision::Claim { base: None })
+            Ok(Decision::Claim)
         }
         BeginAt::Nothing { discard, .. } => with_nothing(start, head, *discard),
         BeginAt::From { checkpoint, .. } => {
             check_fingerprint(start, Some(checkpoint))?;
             check_sink(start, head, true)?;
-            let base = Some(checkpoint.clone());
-            let deleted = head.record.body == Body::Deleted;
-            Ok(if deleted { Decision::Genesis { base, discard: false } } else { Decision::Claim { base } })
+            // In one record: a start that dies behind a Deleted would be followed by one with nothing.
+            Ok(Decision::Genesis { base: Some(checkpoint.clone()), discard: false })
         }
     }
 }
@@ -103,7 +102,7 @@ fn over_nothing(start: &StartRequest, any_data: bool) -> Result<Decision, Refusa
 fn what_is_left<'a>(start: &'a StartRequest, head: &Stored) -> &'a BeginAt {
     match &start.begin {
         BeginAt::From { request, .. } | BeginAt::Nothing { request: Some(request), .. }
-            if is_done(&request.id, head) =>
+            if is_done(request, &head.record) =>
         {
             &BeginAt::Latest
         }
@@ -111,16 +110,12 @@ fn what_is_left<'a>(start: &'a StartRequest, head: &Stored) -> &'a BeginAt {
     }
 }
 
-fn is_done(id: &str, head: &Stored) -> bool {
-    head.record.restore.as_ref().is_some_and(|done| done.id == id)
-}
-
 fn with_nothing(start: &StartRequest, head: &Stored, discard: bool) -> Result<Decision, Refusal> {
     check_sink(start, head, true)?;
     let deleted = head.record.body == Body::Deleted;
     match head.record.last_epoch {
         Some(_) | None if deleted => Ok(Decision::Genesis { base: None, discard: false }),
-        None => Ok(Decision::Claim { base: None }),
+        None => Ok(Decision::Claim),
         Some(epoch) if !discard => Err(Refusal::StateExists { epoch }),
         Some(_) => Ok(Decision::Genesis { base: None, discard: true }),
     }

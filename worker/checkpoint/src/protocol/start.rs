@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use crate::checkpoint::Checkpoint;
 use crate::ids::{Epoch, Generation, Lineage, Seq, WriterId};
 use crate::protocol::CommitPermit;
-use crate::record::{Owner, Restore, Stored};
+use crate::record::{Owner, Record, Restore, Stored};
 
 /// What a process wants to begin with.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
@@ -29,6 +29,21 @@ pub enum BeginAt {
         /// Its objects are in `data/` already.
         checkpoint: Box<Checkpoint>,
     },
+}
+
+impl BeginAt {
+    /// Whether it asks for a restore that a log with this head has not seen.
+    pub fn restores(&self, head: &Record) -> bool {
+        match self {
+            Self::From { request, .. } => !is_done(request, head),
+            Self::Latest | Self::Nothing { .. } => false,
+        }
+    }
+}
+
+/// Whether this is the last request that a log with this head has seen.
+pub(super) fn is_done(request: &Restore, head: &Record) -> bool {
+    head.restore.as_ref().is_some_and(|done| done.id == request.id)
 }
 
 /// As whom a start claims.
@@ -58,6 +73,8 @@ pub struct StartRequest {
     pub begin: BeginAt,
     /// The log must have come to here, or it is not the log that was left.
     pub floor: Option<Seq>,
+    /// The greatest epoch of which output is known to be out, whatever the log knows: a restore uses greater numbers.
+    pub published: Option<Epoch>,
     /// A random number of this start.
     pub writer: WriterId,
     /// A random number, used if a lineage begins.

@@ -48,6 +48,7 @@ pub(crate) fn request(number: u128) -> StartRequest {
         claimant: Claimant::Next,
         begin: BeginAt::Latest,
         floor: None,
+        published: None,
         writer: WriterId(number),
         lineage: Lineage(number),
         now_ms: 0,
@@ -223,7 +224,7 @@ async fn a_lost_record_is_named() {
 
 #[tokio::test]
 async fn a_head_that_is_damaged_or_too_new_stops_a_start() {
-    for (bytes, word) in [("{\"format\":2,\"hash\":\"\"}\n", "format 2"), ("{\"format\":1", "damaged")] {
+    for (bytes, word) in [("{\"format\":3,\"hash\":\"\"}\n", "format 3"), ("{\"format\":1", "damaged")] {
         let log = log();
         drop(running(&log).await);
         let name = Seq(4).object_name();
@@ -257,6 +258,49 @@ async fn a_restore_happens_once() {
         "the output before it is owed"
     );
     assert_eq!(again.checkpoint.map(|checkpoint| checkpoint.epoch), Some(Epoch(2)));
+    assert_eq!((restored.lineage, again.lineage), (Lineage(2), Lineage(2)), "one restore, one more life");
+}
+
+#[tokio::test]
+async fn a_restore_begins_another_life_in_one_record_that_names_those_before() {
+    let log = log();
+    drop(running(&log).await);
+    let from = |id: &str, number| {
+        let asked = Restore { id: id.into(), from: "epoch 0".into() };
+        let begin = BeginAt::From { request: asked, checkpoint: epoch(0, false) };
+        StartRequest { begin, ..request(number) }
+    };
+
+    let first = begin(&log, from("r1", 2)).await;
+    let second = begin(&log, from("r2", 3)).await;
+    let latest = begin(&log, request(4)).await;
+    let fresh = begin(&log, StartRequest { begin: BeginAt::Nothing { discard: true }, ..request(5) }).await;
+
+    let formerly = |begun: &Begun| begun.permit.head().record.formerly.clone();
+    assert_eq!((first.permit.head().record.seq, formerly(&first)), (Seq(4), vec![Lineage(1)]));
+    assert_eq!(formerly(&second), [Lineage(1), Lineage(2)]);
+    assert_eq!((latest.lineage, formerly(&latest)), (Lineage(3), vec![Lineage(1), Lineage(2)]));
+    assert_eq!((fresh.lineage, formerly(&fresh)), (Lineage(5), Vec::new()));
+    assert_eq!(second.permit.last_epoch(), Some(Epoch(1)), "no epoch's number is used again");
+    assert_eq!(second.inherited.map(|stored| stored.record.seq), Some(Seq(3)), "it is owed until it is out");
+}
+
+#[tokio::test]
+async fn a_restore_needs_nothing_that_the_log_has_lost() {
+    let log = log();
+    drop(running(&log).await);
+    drop(begin(&log, request(2)).await);
+    log.store().delete("log/00000000000000000003.json").await.expect("it can be deleted");
+    let asked = Restore { id: "r1".into(), from: "epoch 0".into() };
+    let begin_at = BeginAt::From { request: asked, checkpoint: epoch(0, false) };
+
+    let latest = refusal(&log, request(3)).await;
+    let begun = begin(&log, StartRequest { begin: begin_at, ..request(4) }).await;
+
+    assert_eq!(latest, Refusal::RecordLost { record: Seq(3), needed_by: Seq(4) });
+    assert!(begun.inherited.is_none() && begun.permit.head().record.unpublished.is_none());
+    let mut permit = begun.permit;
+    log.commit(&mut permit, Commit::Epoch(epoch(2, true))).await.expect("nothing is owed");
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! A record as the bytes of its object.
 //!
-//! Owns: the envelope `{"format":1,"hash":"…","record":…}`, and what is refused.
+//! Owns: the envelope `{"format":1,"hash":"…","record":…}`, the format that a record needs, and what is refused.
 //! Never: takes bytes that this build would not have written for the same record.
 
 use ::bytes::Bytes;
@@ -51,7 +51,12 @@ impl Record {
     /// The bytes of its object.
     pub fn encode(&self) -> Bytes {
         let body = serde_json::to_string(self).expect("a record has only keys that are strings");
-        Bytes::from(wrapped(FORMAT, "record", &body))
+        Bytes::from(wrapped(self.format(), "record", &body))
+    }
+
+    /// The oldest format that can say it.
+    fn format(&self) -> u32 {
+        if self.formerly.is_empty() { 1 } else { FORMAT }
     }
 
     /// The record in the bytes of the object `name`.
@@ -63,12 +68,19 @@ impl Record {
         }
         // Strict: blanks, another order or another spelling of a number is nothing that anybody wrote.
         let text = str::from_utf8(bytes).map_err(|error| damaged(error.to_string()))?;
-        let (hash, body) = unwrapped(FORMAT, "record", text)
+        let (hash, body) = unwrapped(version.format, "record", text)
             .ok_or_else(|| damaged("its envelope is not as written".to_owned()))?;
         if Hash::of(body.as_bytes()).to_string() != hash {
             return Err(damaged("its hash is not the one it names".to_owned()));
         }
         let record: Self = serde_json::from_str(body).map_err(|error| damaged(error.to_string()))?;
+        if record.format() != version.format {
+            return Err(damaged(format!(
+                "it is of format {} and says that it is of {}",
+                record.format(),
+                version.format
+            )));
+        }
         if Seq::of_object(name).is_some_and(|seq| seq != record.seq) {
             return Err(damaged(format!("it holds the record of {}", record.seq.object_name())));
         }

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::erase::generation_of;
-use crate::ids::{Generation, Hash, Lineage, Seq};
+use crate::ids::{Generation, Hash, Seq};
 use crate::planted::{self, Bug};
 use crate::record::{Body, Stored};
 
@@ -16,7 +16,6 @@ pub struct Known {
     seq: Seq,
     hash: Hash,
     previous: Option<Hash>,
-    lineage: Lineage,
     begins_at: Seq,
     unpublished: Option<Seq>,
     kind: Kind,
@@ -25,7 +24,10 @@ pub struct Known {
 
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 enum Kind {
-    Genesis,
+    /// A life begins; with a base, it goes on from those before, whose checkpoints can be gone back to.
+    Genesis {
+        restored: bool,
+    },
     Epoch,
     Deleted,
     Other,
@@ -68,7 +70,7 @@ impl Known {
     pub fn of(stored: &Stored) -> Self {
         let record = &stored.record;
         let kind = match &record.body {
-            Body::Genesis { .. } => Kind::Genesis,
+            Body::Genesis { base } => Kind::Genesis { restored: base.is_some() },
             Body::Epoch { .. } => Kind::Epoch,
             Body::Deleted => Kind::Deleted,
             Body::Claim { .. } | Body::Final { .. } => Kind::Other,
@@ -78,7 +80,6 @@ impl Known {
             seq: record.seq,
             hash: stored.hash,
             previous: record.previous,
-            lineage: record.lineage,
             begins_at: record.begins_at,
             unpublished: record.unpublished,
             kind,
@@ -102,8 +103,9 @@ impl Facts<'_> {
         let wanted = pinned.min().unwrap_or(head.seq);
         let (mut at, mut epochs) = (head, 0);
         loop {
-            epochs += usize::from(at.kind == Kind::Epoch && at.lineage == head.lineage);
-            let enough = epochs >= self.retain || at.lineage != head.lineage || at.kind == Kind::Genesis;
+            epochs += usize::from(at.kind == Kind::Epoch);
+            let given_up = matches!(at.kind, Kind::Genesis { restored: false } | Kind::Deleted);
+            let enough = epochs >= self.retain || given_up;
             if enough && at.seq <= wanted {
                 return Ok(at.seq);
             }
@@ -129,9 +131,11 @@ impl Facts<'_> {
         let kept: BTreeSet<String> =
             self.known.range(keep_from..).flat_map(|(_, known)| known.names.clone()).collect();
         let old = || self.listed.iter().filter(|seq| **seq < keep_from).filter_map(|seq| self.known.get(seq));
-        let newest = |kind| self.known.values().rfind(|known| known.kind == kind).map(|known| known.seq);
+        let newest =
+            |is: fn(Kind) -> bool| self.known.values().rfind(|known| is(known.kind)).map(|known| known.seq);
         // Numbers never start again, so these two stay whatever else goes.
-        let markers = [newest(Kind::Genesis), newest(Kind::Deleted)];
+        let is_genesis = |kind| matches!(kind, Kind::Genesis { .. });
+        let markers = [newest(is_genesis), newest(|kind| kind == Kind::Deleted)];
         let doomed = old().filter(|known| !markers.contains(&Some(known.seq)));
         let records = doomed.map(|known| known.seq).collect();
         // A marker's objects are not kept: no start begins there any more.

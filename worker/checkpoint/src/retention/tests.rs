@@ -6,8 +6,9 @@ use std::time::Duration;
 use super::*;
 use crate::checkpoint::{Checkpoint, Object};
 use crate::ids::Hash;
-use crate::protocol::Commit;
 use crate::protocol::tests::{begin, epoch, log, request};
+use crate::protocol::{BeginAt, Commit, StartRequest};
+use crate::record::Restore;
 
 /// Commits epoch after epoch, each with an object of its own and one that it shares with the one before.
 async fn commit(log: &Log, permit: &mut CommitPermit, numbers: std::ops::Range<u64>) {
@@ -84,6 +85,27 @@ async fn only_older_generations_are_swept_by_their_folder() {
     let left: BTreeSet<String> = names(&log, "data").await.into_iter().collect();
     assert!(!left.contains(&others[0]), "{left:?}");
     assert!(others[1..].iter().all(|name| left.contains(name)), "{left:?}");
+}
+
+#[tokio::test]
+async fn checkpoints_of_the_life_before_a_restore_stay_until_there_are_newer_ones() {
+    let (log, none) = (log(), BTreeSet::new());
+    let mut permit = begin(&log, request(1)).await.permit;
+    commit(&log, &mut permit, 0..4).await;
+    let asked = Restore { id: "r1".into(), from: "epoch 1".into() };
+    let restore = BeginAt::From { request: asked, checkpoint: epoch(1, false) };
+    let mut permit = begin(&log, StartRequest { begin: restore, ..request(2) }).await.permit;
+    commit(&log, &mut permit, 4..5).await;
+    let mut retention = Retention::new(3, Duration::ZERO);
+
+    retention.run(&log, &permit, at(0, &none)).await.expect("it leads");
+    let before = names(&log, "log").await;
+    commit(&log, &mut permit, 5..7).await;
+    retention.run(&log, &permit, at(0, &none)).await.expect("it leads");
+
+    // Epochs 2 and 3 of the first life, the Genesis of the second, epoch 4.
+    assert_eq!(before, [4, 5, 6, 7].map(|seq| Seq(seq).object_name()));
+    assert_eq!(names(&log, "log").await, [6, 7, 8, 9].map(|seq| Seq(seq).object_name()));
 }
 
 #[tokio::test]

@@ -89,9 +89,8 @@ async fn verify_all(state: &JobState) -> Result<Report, StateError> {
         }
     };
     let records: Vec<&Record> = stored.iter().map(|stored| &stored.record).collect();
-    let lineage = records.last().map(|record| record.lineage);
     let mut reads: Vec<Read> = Vec::new();
-    for record in lineage.into_iter().flat_map(|lineage| restorable(&records, lineage)) {
+    for record in restorable(&records) {
         let checkpoint = record.checkpoint().expect("a record that can be gone back to has a checkpoint");
         // The Final of an epoch names what its Epoch names.
         if reads.last().is_some_and(|last| last.epoch == Some(checkpoint.epoch)) {

@@ -66,6 +66,7 @@ pub(in crate::cli) fn record(seq: u64, body: Body) -> Record {
         writer: WriterId(5),
         at_ms: MIDNIGHT_MS + 1_000 * seq as i64,
         lineage: Lineage(9),
+        formerly: Vec::new(),
         owner: Owner {
             cluster: "local".to_owned(),
             namespace: "/jobs".to_owned(),
@@ -116,6 +117,20 @@ fn the_last_record_of_a_finished_job_is_no_second_checkpoint() {
     assert_eq!(epochs, [(1, 2), (2, 3)]);
     let text = ForPeople { listing: &listing, now_ms: 0 }.to_string();
     assert!(text.starts_with("clicks: finished: all its input is read\n"), "{text}");
+}
+
+#[test]
+fn checkpoints_of_the_life_before_a_restore_are_listed_and_those_of_a_life_before_nothing_are_not() {
+    let mut records = vec![epoch(2, 1), record(3, Body::Deleted), record(4, Body::Genesis { base: None })];
+    records.extend([epoch(5, 2), epoch(6, 3)]);
+    records.push(record(7, Body::Genesis { base: Some(Box::new(checkpoint(2))) }));
+    records.push(epoch(8, 4));
+    records.iter_mut().for_each(|record| record.lineage = Lineage(u128::from(record.seq.0 / 4)));
+
+    let listing = listing(&records, true);
+
+    let epochs: Vec<_> = listing.checkpoints.iter().map(|entry| (entry.epoch.0, entry.record.0)).collect();
+    assert_eq!(epochs, [(2, 5), (3, 6), (4, 8)]);
 }
 
 #[test]

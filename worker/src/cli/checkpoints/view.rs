@@ -98,15 +98,15 @@ impl Listing {
                 .and_then(|record| Some(record.checkpoint()?.epoch)),
             restored: restored
                 .map(|record| record.restore.as_ref().map_or_else(String::new, |r| r.from.clone())),
-            checkpoints: entries(records, head.lineage),
+            checkpoints: entries(records),
         })
     }
 }
 
-/// The checkpoints that a start can be told to go back to: those of this lineage, each epoch once.
-fn entries(records: &[&Record], lineage: Lineage) -> Vec<Entry> {
+/// The checkpoints that a start can be told to go back to, each epoch once.
+fn entries(records: &[&Record]) -> Vec<Entry> {
     let mut entries: Vec<Entry> = Vec::new();
-    for record in restorable(records, lineage) {
+    for record in restorable(records) {
         let Some(checkpoint) = record.checkpoint() else { continue };
         // A Final repeats the last Epoch, without its outbox.
         if entries.last().is_none_or(|last| last.epoch < checkpoint.epoch) {
@@ -116,17 +116,20 @@ fn entries(records: &[&Record], lineage: Lineage) -> Vec<Entry> {
     entries
 }
 
-/// The records that name a checkpoint of this lineage by an epoch, in their order.
-pub(in crate::cli) fn restorable<'a>(
-    records: &[&'a Record],
-    lineage: Lineage,
-) -> impl Iterator<Item = &'a Record> {
-    records.iter().copied().filter(move |record| {
-        let named = match &record.body {
-            Body::Epoch { .. } | Body::Final { .. } => true,
-            Body::Genesis { .. } | Body::Claim { .. } | Body::Deleted => false,
-        };
-        named && record.lineage == lineage
+/// The records that name a checkpoint by an epoch, in their order: those of the newest lineage and of the ones that it
+/// goes on from, among which no epoch's number comes twice.
+pub(in crate::cli) fn restorable<'a>(records: &[&'a Record]) -> impl Iterator<Item = &'a Record> {
+    let head = records.last().map(|head| head.seq);
+    let begins_anew = |record: &&Record| match &record.body {
+        Body::Genesis { base } => base.is_none(),
+        // What the head has given up can still be gone back to.
+        Body::Deleted => Some(record.seq) != head,
+        Body::Claim { .. } | Body::Epoch { .. } | Body::Final { .. } => false,
+    };
+    let from = records.iter().rposition(begins_anew).unwrap_or(0);
+    records[from..].iter().copied().filter(|record| match &record.body {
+        Body::Epoch { .. } | Body::Final { .. } => true,
+        Body::Genesis { .. } | Body::Claim { .. } | Body::Deleted => false,
     })
 }
 

@@ -40,8 +40,9 @@ pub enum SinkError {
     /// The folder holds output of this state that the state does not know of.
     #[error(
         "output folder {} holds `{file}` of epoch {epoch}, but the newest record of the state's log is of {newest}: the \
-         state is older than its output, and going on would publish again; put the missing records back, or empty \
-         the folder and begin with `streamjob run --fresh --discard-state`",
+         state is older than its output, and going on would publish again; put the missing records back, or go back on \
+         purpose with `streamjob run --from EPOCH`, which puts out again what followed it, or empty the folder and begin \
+         with `streamjob run --fresh --discard-state`",
         folder.display()
     )]
     OlderThanOutput {

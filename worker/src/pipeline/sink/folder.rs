@@ -3,6 +3,7 @@
 //! Owns: whose folder it is, and the `_epoch-<n>.json` that says an epoch is complete.
 //! Never: touches a file that another run has written.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -43,16 +44,17 @@ enum Owner {
 }
 
 /// Makes the folder this run's: creates it, refuses it if it holds output of another run, removes what this
-/// run has left unfinished.
+/// run has left unfinished. `formerly`: runs that this one goes on from, whose output may stay.
 ///
 /// Only files that a reader of the folder would take for output count: JSON lines, CSV, `_epoch-<n>.json` and
 /// hidden temporary files, whose writer may still be at work.
-pub fn claim_folder(folder: &Path, run: &str) -> Result<(), SinkError> {
+pub fn claim_folder(folder: &Path, run: &str, formerly: &[String]) -> Result<(), SinkError> {
     let list = |error| SinkError::io("list folder", folder)(error);
+    let runs: Vec<&str> = formerly.iter().map(String::as_str).chain([run]).collect();
     fs::create_dir_all(folder).map_err(SinkError::io("create folder", folder))?;
     for entry in fs::read_dir(folder).map_err(list)? {
         let path = entry.map_err(list)?.path();
-        match owner(&path, run) {
+        match owner(&path, &runs) {
             Owner::Ours | Owner::Nobody => {}
             Owner::OursUnfinished => fs::remove_file(&path).map_err(SinkError::io("remove", &path))?,
             Owner::Foreign => {
@@ -65,11 +67,11 @@ pub fn claim_folder(folder: &Path, run: &str) -> Result<(), SinkError> {
 
 /// Whether a folder, which may not be there, has output of this run, finished or not.
 pub fn holds_output_of(folder: &Path, run: &str) -> bool {
-    let is_its = |path: &Path| matches!(owner(path, run), Owner::Ours | Owner::OursUnfinished);
+    let is_its = |path: &Path| matches!(owner(path, &[run]), Owner::Ours | Owner::OursUnfinished);
     fs::read_dir(folder).is_ok_and(|entries| entries.flatten().any(|entry| is_its(&entry.path())))
 }
 
-/// The newest output in a folder, whoever's.
+/// The newest output of a run in a folder.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct NewestOutput {
     run: String,
@@ -79,16 +81,29 @@ pub struct NewestOutput {
 }
 
 impl NewestOutput {
-    /// Of a folder that may not be there.
-    pub fn in_folder(folder: &Path) -> Option<Self> {
-        let files = fs::read_dir(folder).ok()?.flatten().map(|entry| file_name(&entry.path()));
+    /// Of each run that a folder has output of; there may be no folder.
+    pub fn in_folder(folder: &Path) -> Vec<Self> {
+        let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
+        let files = entries.flatten().map(|entry| file_name(&entry.path()));
         let output = files.filter_map(|file| {
             // `<run>-<epoch>-<slot>.<extension>`
             let mut parts = file.splitn(3, '-');
             let (run, epoch) = (parts.next()?.to_owned(), parts.next()?.parse().ok()?);
             Some(Self { run, epoch, folder: folder.to_owned(), file })
         });
-        output.max_by_key(|output| output.epoch)
+        let mut newest: BTreeMap<String, Self> = BTreeMap::new();
+        for output in output {
+            let known = newest.entry(output.run.clone()).or_insert_with(|| output.clone());
+            if known.epoch < output.epoch {
+                *known = output;
+            }
+        }
+        newest.into_values().collect()
+    }
+
+    /// Its epoch.
+    pub fn epoch(&self) -> u64 {
+        self.epoch
     }
 
     /// Refuses a state whose log must have lost records, for it does not know of this output. `newest` is the newest
@@ -154,18 +169,19 @@ fn write_synced(path: &Path, text: &[u8]) -> Result<(), SinkError> {
     })
 }
 
-fn owner(path: &Path, run: &str) -> Owner {
+/// `runs`: those that count as ours.
+fn owner(path: &Path, runs: &[&str]) -> Owner {
     let name = file_name(path);
     if name.ends_with(PART_SUFFIX) && name.starts_with('.') {
-        let ours = name[1..].starts_with(&format!("{run}-"));
+        let ours = runs.iter().any(|run| name[1..].starts_with(&format!("{run}-")));
         return if ours { Owner::OursUnfinished } else { Owner::Foreign };
     }
     let ours = if name.starts_with("_epoch-") && name.ends_with(".json") {
         fs::read(path).is_ok_and(|text| {
-            serde_json::from_slice(&text).is_ok_and(|owner: ManifestOwner| owner.run == run)
+            serde_json::from_slice(&text).is_ok_and(|owner: ManifestOwner| runs.contains(&owner.run.as_str()))
         })
     } else if name.ends_with(".jsonl") || name.ends_with(".csv") {
-        name.starts_with(&format!("{run}-"))
+        runs.iter().any(|run| name.starts_with(&format!("{run}-")))
     } else {
         return Owner::Nobody;
     };

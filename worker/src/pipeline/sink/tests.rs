@@ -57,7 +57,7 @@ fn csv() -> FormatPlan {
 
 fn claimed() -> TempDir {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    claim_folder(folder.path(), RUN).expect("an empty folder can be claimed");
+    claim_folder(folder.path(), RUN, &[]).expect("an empty folder can be claimed");
     folder
 }
 
@@ -212,7 +212,8 @@ fn a_folder_with_output_of_another_run_is_refused_and_left_as_it_is() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         fs::write(folder.path().join(&file), "{}").expect("written");
 
-        let error = claim_folder(folder.path(), RUN).expect_err("the folder is another run's").to_string();
+        let error =
+            claim_folder(folder.path(), RUN, &[]).expect_err("the folder is another run's").to_string();
 
         let expected = format!(
             "output folder {} holds `{file}`, which this run did not write: empty the folder or choose another `url`",
@@ -232,7 +233,7 @@ fn claiming_again_removes_what_was_left_unfinished_and_nothing_else() {
     fs::write(folder.path().join(format!(".{RUN}-w0-2-0.part")), "{\"n\"").expect("written");
     fs::write(folder.path().join(".gitkeep"), "").expect("written");
 
-    claim_folder(folder.path(), RUN).expect("the folder is ours");
+    claim_folder(folder.path(), RUN, &[]).expect("the folder is ours");
 
     let expected = [".gitkeep".to_owned(), format!("{RUN}-1-0.jsonl"), "_epoch-1.json".to_owned()];
     assert_eq!(names(folder.path()), expected);
@@ -245,7 +246,7 @@ fn a_file_where_the_folder_should_be_is_refused_with_a_remedy() {
     fs::write(&path, "").expect("written");
 
     let errors = [path.clone(), path.join("below")]
-        .map(|folder| claim_folder(&folder, RUN).expect_err("not a folder").to_string());
+        .map(|folder| claim_folder(&folder, RUN, &[]).expect_err("not a folder").to_string());
 
     for error in errors {
         assert!(error.starts_with(&format!("cannot create folder {}", path.display())), "{error}");
@@ -285,7 +286,7 @@ impl Drop for SmallDisk {
 #[test]
 fn a_full_disk_is_reported_and_leaves_no_partial_file() {
     let Some(disk) = SmallDisk::mount("size=64k") else { return };
-    claim_folder(&disk.path(), RUN).expect("an empty folder can be claimed");
+    claim_folder(&disk.path(), RUN, &[]).expect("an empty folder can be claimed");
     let path = disk.path();
     let publisher = publisher(&path, &FormatPlan::Json);
     let mut publication = publisher.begin(RUN.to_owned(), 1);
@@ -303,7 +304,7 @@ fn a_full_disk_is_reported_and_leaves_no_partial_file() {
 fn a_read_only_folder_is_refused_before_the_first_row() {
     let Some(disk) = SmallDisk::mount("size=64k,ro") else { return };
 
-    let error = claim_folder(&disk.path(), RUN).expect_err("nothing can be written there").to_string();
+    let error = claim_folder(&disk.path(), RUN, &[]).expect_err("nothing can be written there").to_string();
 
     assert!(error.contains("cannot create ") && error.contains("Read-only file system"), "{error}");
     assert!(error.ends_with("make the folder writable or choose another `url`, then run again"), "{error}");

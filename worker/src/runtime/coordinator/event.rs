@@ -21,6 +21,8 @@ pub struct Setup {
     pub generation: Generation,
     /// The life of the state.
     pub lineage: Lineage,
+    /// Those that it goes on from.
+    pub formerly: Vec<Lineage>,
     /// How many workers there are.
     pub workers: u32,
     /// How many slots they have together.

@@ -136,6 +136,7 @@ fn facts(setup: &CoordinatorSetup) -> Setup {
     Setup {
         generation: setup.permit.generation(),
         lineage: setup.lineage,
+        formerly: setup.permit.head().record.formerly.clone(),
         workers: 1,
         parallelism: setup.plan.parallelism,
         interval: Duration::from_millis(state.interval_ms),

@@ -278,14 +278,14 @@ impl Coordinator {
             let wanted = self.setup.parallelism;
             return self.protocol(format!("workers have {slots} slots, the job has {wanted}"));
         }
-        let Setup { lineage, inherited, .. } = &self.setup;
-        let (lineage, inherited) = (*lineage, inherited.clone());
+        let Setup { lineage, formerly, inherited, .. } = &self.setup;
+        let (lineage, formerly, inherited) = (*lineage, formerly.clone(), inherited.clone());
         self.step = match &inherited {
             Some(publication) => Step::Publishing(Publishing::of(publication, self.workers.len(), None)),
             None => Step::Idle,
         };
         let (checkpoint, last_epoch) = (self.checkpoint.clone(), self.last_epoch);
-        self.tell_all(&ToWorker::Start { lineage, checkpoint, last_epoch, inherited });
+        self.tell_all(&ToWorker::Start { lineage, formerly, checkpoint, last_epoch, inherited });
     }
 
     fn wants_barrier(&self) -> bool {

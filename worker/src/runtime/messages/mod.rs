@@ -11,7 +11,7 @@ use streamjob_checkpoint::ids::{Epoch, Generation, Lineage};
 use super::figures::Figures;
 
 /// The version of the encoding. Both ends of a link come from one build: another one is refused, not understood.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// From the coordinator to a worker.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -21,6 +21,9 @@ pub enum ToWorker {
     Start {
         /// The life of the state.
         lineage: Lineage,
+        /// Those that it goes on from: their files may lie beside its own.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        formerly: Vec<Lineage>,
         /// What to go on from; the first one of a lineage holds positions only.
         checkpoint: Box<Checkpoint>,
         /// The greatest epoch number that the lineage has used.

@@ -88,7 +88,7 @@ fn assert_bytes<M>(message: M, body: &str)
 where
     M: Clone + Debug + PartialEq + Serialize + DeserializeOwned,
 {
-    let text = format!(r#"{{"version":2,"generation":{{"incarnation":3,"attempt":1}},"message":{body}}}"#);
+    let text = format!(r#"{{"version":3,"generation":{{"incarnation":3,"attempt":1}},"message":{body}}}"#);
     let envelope = Envelope::new(GENERATION, message);
 
     assert_eq!(String::from_utf8(envelope.encode()).expect("JSON is text"), text);
@@ -103,6 +103,7 @@ fn every_message_to_a_worker_has_its_bytes() {
         format!(r#"{{"lineage":"{lineage}","epoch":7,"outbox":[{OUTBOX}],"objects":[{OBJECT}]}}"#);
     let start = |inherited| ToWorker::Start {
         lineage: Lineage(10),
+        formerly: Vec::new(),
         checkpoint: Box::new(checkpoint()),
         last_epoch: Epoch(8),
         inherited,

@@ -91,6 +91,7 @@ fn serve(setup: WorkerSetup, link: &WorkerLink, sender: &WorkerSender) -> Result
 /// What a start message holds.
 struct Start {
     lineage: streamjob_checkpoint::ids::Lineage,
+    formerly: Vec<streamjob_checkpoint::ids::Lineage>,
     checkpoint: Box<streamjob_checkpoint::checkpoint::Checkpoint>,
     last_epoch: Epoch,
 }
@@ -98,8 +99,8 @@ struct Start {
 /// `None`: there will be none.
 fn wait_for_start(link: &WorkerLink) -> Option<(Start, Option<super::messages::Publication>)> {
     match link.received().recv().ok()? {
-        ToWorker::Start { lineage, checkpoint, last_epoch, inherited } => {
-            Some((Start { lineage, checkpoint, last_epoch }, inherited))
+        ToWorker::Start { lineage, formerly, checkpoint, last_epoch, inherited } => {
+            Some((Start { lineage, formerly, checkpoint, last_epoch }, inherited))
         }
         ToWorker::Exit => None,
         early @ (ToWorker::Barrier { .. }

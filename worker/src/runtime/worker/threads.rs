@@ -78,8 +78,9 @@ impl Threads {
         generation: Generation,
         start: &Start,
     ) -> Result<(Self, Receiver<Event>), RunError> {
+        let formerly: Vec<String> = start.formerly.iter().map(ToString::to_string).collect();
         for folder in folders(&setup.plan).values() {
-            claim_folder(&folder.path, &start.lineage.to_string())?;
+            claim_folder(&folder.path, &start.lineage.to_string(), &formerly)?;
         }
         let inputs = setup.inputs.open(&start.checkpoint.partitions)?;
         show_partitions(&setup.metrics, &start.checkpoint.partitions);

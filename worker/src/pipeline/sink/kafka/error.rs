@@ -75,8 +75,9 @@ pub enum KafkaSinkError {
     /// The state has been replaced by an older one.
     #[error(
         "epoch {published} of slot {slot} is published, but the newest record of the state's log is of epoch {newest}: \
-         the state is older than its output, and going on would publish again; put the missing records back, or begin \
-         anew with `streamjob run --fresh --discard-state`"
+         the state is older than its output, and going on would publish again; put the missing records back, or go back \
+         on purpose with `streamjob run --from EPOCH`, which puts out again what followed it, or begin anew with \
+         `streamjob run --fresh --discard-state`"
     )]
     OlderThanOutput {
         /// Which slot.

@@ -46,6 +46,7 @@ impl Job {
         let setup = Setup {
             generation: OURS,
             lineage: LINEAGE,
+            formerly: Vec::new(),
             workers,
             parallelism: workers,
             interval: INTERVAL,
