@@ -3,6 +3,7 @@
 //! Owns: the manifests, and what of their results must hold.
 //! Never: uses a stand-in for a broker.
 
+mod progress;
 mod records;
 mod refusals;
 mod routes;

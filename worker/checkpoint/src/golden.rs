@@ -46,7 +46,7 @@ fn records(sample: &Sample) -> Vec<(&'static str, Record)> {
 
 /// The same with what format 1 cannot say.
 fn of_format_2(record: Record) -> Record {
-    Record { formerly: vec![Lineage(0xf0), Lineage(0xf1)], ..record }
+    Record { formerly: vec![Lineage(0xf0), Lineage(0xf1)], progress_from: Some(4_711), ..record }
 }
 
 #[tokio::test]

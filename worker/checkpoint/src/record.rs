@@ -50,6 +50,10 @@ pub struct Record {
     /// The Epoch record whose outbox may not be published yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unpublished: Option<Seq>,
+    /// From which offset on the sink's topic of progress tells whether the output of this epoch, or of a later one, is
+    /// published. Since format 2.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress_from: Option<u64>,
     /// The last restore request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restore: Option<Restore>,

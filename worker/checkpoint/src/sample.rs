@@ -202,6 +202,7 @@ pub(crate) fn record(seq: u64, body: Body) -> Record {
         last_epoch: (seq > 1).then_some(Epoch(7)),
         begins_at: Seq(seq),
         unpublished: (seq > 1).then_some(Seq(seq)),
+        progress_from: None,
         restore: (seq > 1).then(|| Restore { id: "r-1".to_owned(), from: "epoch 6".to_owned() }),
         operation: (seq > 1)
             .then(|| Operation { id: "o-1".to_owned(), result: "/jobs/savepoints/one".to_owned() }),

@@ -31,6 +31,8 @@ pub(super) fn publish_earlier(state: &State, plan: &Plan, (epoch, now): (&Record
         slots: checkpoint.parallelism,
         // Should its log have lost what it has published since, that is no matter any more.
         newest: u64::MAX,
+        progress_from: epoch.progress_from,
+        owes: true,
     };
     let published =
         if wanted { publish(state, plan, &output, (life, now)).map(|()| true) } else { Ok(false) };

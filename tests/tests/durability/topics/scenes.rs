@@ -351,6 +351,11 @@ pub(super) fn ends_meet(rig: &Rig, bug: &str, fate: impl Fn() -> Fate + Send + '
     Ok(trial)
 }
 
+/// Some are never heard of.
+pub(super) fn ends_are_cut(rig: &Rig, bug: &str) -> Result<Trial> {
+    ends_meet(rig, bug, || Fate::CutBefore)
+}
+
 /// The end of a transaction arrives late, when the next one is open; then the process is killed.
 pub(super) fn an_end_arrives_in_the_next_transaction(rig: &Rig, bug: &str) -> Result<Trial> {
     let mut trial = Trial::new(setup(rig))?;

@@ -36,7 +36,7 @@ fn play(scenes: &[(&str, Scene)]) -> Result<()> {
 fn ends_of_transactions_that_are_delayed_cut_or_late_lose_nothing_and_double_nothing() -> Result<()> {
     play(&[
         ("delayed", |rig, bug| scenes::ends_meet(rig, bug, || Fate::Delay(Duration::from_millis(700)))),
-        ("cut before", |rig, bug| scenes::ends_meet(rig, bug, || Fate::CutBefore)),
+        ("cut before", scenes::ends_are_cut),
         ("answers lost", |rig, bug| scenes::ends_meet(rig, bug, || Fate::CutAfter)),
         ("late", |rig, bug| scenes::ends_meet(rig, bug, || Fate::Late(Duration::from_millis(150)))),
     ])

@@ -172,6 +172,8 @@ impl Begin {
         record.generation = own;
         record.writer = start.writer;
         record.at_ms = start.now_ms;
+        // Progress of another sink is in another topic.
+        record.progress_from = record.progress_from.filter(|_| record.sink == start.sink);
         record.sink = start.sink.clone();
         let restored = record.checkpoint().map(|checkpoint| checkpoint.epoch);
         match &record.body {
@@ -349,6 +351,7 @@ fn first_record(start: &StartRequest, body: Body) -> Record {
         last_epoch: None,
         begins_at: Seq::FIRST,
         unpublished: None,
+        progress_from: None,
         restore: None,
         operation: None,
         body,

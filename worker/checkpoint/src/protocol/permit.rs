@@ -84,6 +84,7 @@ pub struct CommitPermit {
     head: Arc<Stored>,
     pending: Option<Arc<Stored>>,
     unpublished: Option<Unpublished>,
+    progress_from: Option<u64>,
     lost_to: Option<Generation>,
 }
 
@@ -91,7 +92,8 @@ impl CommitPermit {
     /// Of the claim that is now in the log.
     pub(super) fn of_claim(claim: Arc<Stored>, inherited: Option<&Stored>) -> Self {
         let unpublished = inherited.map(Unpublished::of);
-        Self { head: claim, pending: None, unpublished, lost_to: None }
+        let progress_from = claim.record.progress_from;
+        Self { head: claim, pending: None, unpublished, progress_from, lost_to: None }
     }
 
     /// Whose permit it is.
@@ -126,6 +128,11 @@ impl CommitPermit {
             self.unpublished = None;
         }
         waited
+    }
+
+    /// All output so far is out, and progress of what follows will be in the sink's topic from this offset on.
+    pub fn note_progress(&mut self, from: u64) {
+        self.progress_from = Some(from);
     }
 
     /// The record to append. What is asked for again while it is not resolved is the very same record.
@@ -192,6 +199,7 @@ impl CommitPermit {
             record.operation = Some(operation.clone());
         }
         record.begins_at = record.seq;
+        record.progress_from = self.progress_from;
         record.unpublished = match commit {
             Commit::Epoch(checkpoint) if !checkpoint.outbox.is_empty() => Some(record.seq),
             Commit::Epoch(_) | Commit::Final { .. } => self.unpublished.map(|open| open.seq),

@@ -319,6 +319,29 @@ async fn a_fresh_start_over_state_begins_another_lineage_in_the_same_log() {
 }
 
 #[tokio::test]
+async fn records_say_from_where_progress_is_read_until_the_sink_is_another() {
+    let log = log();
+    let mut permit = running(&log).await;
+    permit.published(Lineage(1), Epoch(1));
+    permit.note_progress(40);
+    log.commit(&mut permit, Commit::Epoch(epoch(2, false))).await.expect("it leads");
+    let end = Commit::Final { checkpoint: epoch(2, false), finished: false };
+    log.commit(&mut permit, end).await.expect("it leads");
+
+    let same = begin(&log, request(2)).await;
+    let last = Commit::Final { checkpoint: epoch(2, false), finished: false };
+    let mut permit = same.permit;
+    log.commit(&mut permit, last).await.expect("it leads");
+    let sink = [("results".to_owned(), "/elsewhere".to_owned())].into();
+    let other = begin(&log, StartRequest { sink, ..request(3) }).await;
+
+    let stored = log.records().await.expect("the log is read");
+    let noted: Vec<_> = stored.iter().map(|stored| stored.record.progress_from).collect();
+    assert_eq!(noted, [None, None, None, Some(40), Some(40), Some(40), Some(40), None]);
+    assert_eq!(other.permit.head().record.progress_from, None);
+}
+
+#[tokio::test]
 async fn a_permit_refuses_what_breaks_the_order_of_epochs() {
     let log = log();
     let mut permit = running(&log).await;

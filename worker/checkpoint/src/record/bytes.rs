@@ -56,7 +56,7 @@ impl Record {
 
     /// The oldest format that can say it.
     fn format(&self) -> u32 {
-        if self.formerly.is_empty() { 1 } else { FORMAT }
+        if self.formerly.is_empty() && self.progress_from.is_none() { 1 } else { FORMAT }
     }
 
     /// The record in the bytes of the object `name`.

@@ -76,6 +76,7 @@ pub(in crate::cli) fn record(seq: u64, body: Body) -> Record {
         last_epoch: None,
         begins_at: Seq(seq),
         unpublished: None,
+        progress_from: None,
         restore: None,
         operation: None,
         body,

@@ -12,8 +12,8 @@ use streamjob_checkpoint::transition::next_checkpoint;
 use super::Ending;
 use super::event::{Committed, Note, Output};
 use super::state::Coordinator;
-use super::step::{Appending, EpochFacts, Publishing, Report, Step};
-use crate::runtime::messages::{Publication, PublishedFile, Times, ToWorker};
+use super::step::{Appending, EpochFacts, Out, Publishing, Report, Step};
+use crate::runtime::messages::{Publication, Times, ToWorker};
 
 impl Coordinator {
     /// All parts of an epoch are in the store: its record may be written.
@@ -52,11 +52,11 @@ impl Coordinator {
         self.checkpoint = checkpoint;
     }
 
-    pub(super) fn on_published(&mut self, worker: u32, what: (Lineage, Epoch), files: Vec<PublishedFile>) {
+    pub(super) fn on_published(&mut self, worker: u32, what: (Lineage, Epoch), out: Out) {
         let awaited = match &mut self.step {
-            Step::Publishing(publishing) => publishing.answer(worker, what, files),
+            Step::Publishing(publishing) => publishing.answer(worker, what, out),
             Step::Appending(Appending { epoch: Some(EpochFacts { early: Some(early), .. }), .. }) => {
-                early.answer(worker, what, files)
+                early.answer(worker, what, out)
             }
             Step::Registering { .. }
             | Step::Idle

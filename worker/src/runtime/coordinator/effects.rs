@@ -97,7 +97,12 @@ impl Effects {
     }
 
     /// Lists the files of an epoch in each folder that got any, and lets the next epoch commit.
-    pub(super) fn conclude(&mut self, (lineage, epoch): (Lineage, Epoch), files: Vec<PublishedFile>) {
+    pub(super) fn conclude(
+        &mut self,
+        (lineage, epoch): (Lineage, Epoch),
+        files: Vec<PublishedFile>,
+        progress: Option<u64>,
+    ) {
         let (shared, folders) = (Arc::clone(&self.shared), Arc::clone(&self.folders));
         self.begin(async move {
             let files = Arc::new(files);
@@ -107,8 +112,12 @@ impl Effects {
             };
             let listed = shared.log.store().retries().run(Patience::Endless, list).await;
             if listed.is_ok() {
+                let mut permit = shared.permit.lock().await;
                 // Nobody waits for an epoch without output.
-                let _waited = shared.permit.lock().await.published(lineage, epoch);
+                let _waited = permit.published(lineage, epoch);
+                if let Some(from) = progress {
+                    permit.note_progress(from);
+                }
             }
             Input::Concluded(listed.map_err(|error| with_causes(&error)))
         });

@@ -23,6 +23,8 @@ pub struct Setup {
     pub lineage: Lineage,
     /// Those that it goes on from.
     pub formerly: Vec<Lineage>,
+    /// From which offset on the sink's topic of progress is to be read.
+    pub progress_from: Option<u64>,
     /// How many workers there are.
     pub workers: u32,
     /// How many slots they have together.
@@ -126,6 +128,8 @@ pub enum Output {
         epoch: Epoch,
         /// Its files, over all workers.
         files: Vec<PublishedFile>,
+        /// From which offset on the sink's topic of progress is to be read for what follows.
+        progress: Option<u64>,
     },
     /// Delete what nobody needs. Answered with `Swept`.
     Sweep,

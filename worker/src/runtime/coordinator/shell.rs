@@ -137,6 +137,7 @@ fn facts(setup: &CoordinatorSetup) -> Setup {
         generation: setup.permit.generation(),
         lineage: setup.lineage,
         formerly: setup.permit.head().record.formerly.clone(),
+        progress_from: setup.permit.head().record.progress_from,
         workers: 1,
         parallelism: setup.plan.parallelism,
         interval: Duration::from_millis(state.interval_ms),
@@ -228,7 +229,9 @@ impl Shell {
                 let _gone = self.links[worker as usize].send(message);
             }
             Output::Append(commit) => self.effects.append(commit),
-            Output::Conclude { lineage, epoch, files } => self.effects.conclude((lineage, epoch), files),
+            Output::Conclude { lineage, epoch, files, progress } => {
+                self.effects.conclude((lineage, epoch), files, progress);
+            }
             Output::Sweep => self.effects.sweep(),
             Output::TakeSavepoint { id, epoch } => self.effects.take_savepoint(id, epoch),
             Output::AskWhoLeads => self.effects.ask_who_leads(),

@@ -21,8 +21,8 @@ use streamjob_checkpoint::retry::Pauses;
 use super::Ending;
 use super::event::{End, Failure, Input, Note, Output, Setup};
 use super::savepoints::Savepoints;
-use super::step::{Appending, Publishing, Report, Step};
-use crate::runtime::messages::{FailureKind, PublishedFile, ToCoordinator, ToWorker};
+use super::step::{Appending, Out, Publishing, Report, Step};
+use crate::runtime::messages::{FailureKind, ToCoordinator, ToWorker};
 use crate::runtime::stop::Stop;
 
 /// The longest from the start to the first barrier: whoever waits for results has waited for the start already.
@@ -179,8 +179,8 @@ impl Coordinator {
                     self.abandon(format!("worker {worker} could not store its part: {cause}"));
                 }
             }
-            ToCoordinator::Published { lineage, epoch, files } => {
-                self.on_published(worker, (lineage, epoch), files);
+            ToCoordinator::Published { lineage, epoch, files, progress } => {
+                self.on_published(worker, (lineage, epoch), (files, progress));
             }
         }
     }
@@ -259,7 +259,7 @@ impl Coordinator {
                 self.append_again();
             }
             Step::Publishing(publishing) => match publishing.files() {
-                Some(files) => self.conclude(files),
+                Some(out) => self.conclude(out),
                 None => return false,
             },
             Step::Closing { ending } => {
@@ -278,14 +278,16 @@ impl Coordinator {
             let wanted = self.setup.parallelism;
             return self.protocol(format!("workers have {slots} slots, the job has {wanted}"));
         }
-        let Setup { lineage, formerly, inherited, .. } = &self.setup;
-        let (lineage, formerly, inherited) = (*lineage, formerly.clone(), inherited.clone());
+        let Setup { lineage, formerly, progress_from, inherited, .. } = &self.setup;
+        let (lineage, progress_from) = (*lineage, *progress_from);
+        let (formerly, inherited) = (formerly.clone(), inherited.clone());
         self.step = match &inherited {
             Some(publication) => Step::Publishing(Publishing::of(publication, self.workers.len(), None)),
             None => Step::Idle,
         };
         let (checkpoint, last_epoch) = (self.checkpoint.clone(), self.last_epoch);
-        self.tell_all(&ToWorker::Start { lineage, formerly, checkpoint, last_epoch, inherited });
+        let start = ToWorker::Start { lineage, formerly, progress_from, checkpoint, last_epoch, inherited };
+        self.tell_all(&start);
     }
 
     fn wants_barrier(&self) -> bool {
@@ -327,10 +329,10 @@ impl Coordinator {
         }
     }
 
-    fn conclude(&mut self, files: Vec<PublishedFile>) {
+    fn conclude(&mut self, (files, progress): Out) {
         if let Step::Publishing(Publishing { lineage, epoch, ending, .. }) = self.step {
             self.step = Step::Concluding { epoch, ending };
-            self.outputs.push(Output::Conclude { lineage, epoch, files });
+            self.outputs.push(Output::Conclude { lineage, epoch, files, progress });
         }
     }
 

@@ -94,8 +94,11 @@ pub(super) struct Publishing {
     pub(super) lineage: Lineage,
     pub(super) epoch: Epoch,
     pub(super) ending: Option<Ending>,
-    pub(super) published: Vec<Option<Vec<PublishedFile>>>,
+    pub(super) published: Vec<Option<Out>>,
 }
+
+/// What a worker has published: files, and from which offset on progress is to be read for what follows.
+pub(super) type Out = (Vec<PublishedFile>, Option<u64>);
 
 impl Collecting {
     pub(super) fn new(epoch: Epoch, ending: Option<Ending>, since: Duration, workers: usize) -> Self {
@@ -116,22 +119,23 @@ impl Appending {
 
 impl Publishing {
     /// A worker's answer. False: it was not waited for.
-    pub(super) fn answer(&mut self, worker: u32, what: (Lineage, Epoch), files: Vec<PublishedFile>) -> bool {
-        (self.lineage, self.epoch) == what && self.published[worker as usize].replace(files).is_none()
+    pub(super) fn answer(&mut self, worker: u32, what: (Lineage, Epoch), out: Out) -> bool {
+        (self.lineage, self.epoch) == what && self.published[worker as usize].replace(out).is_none()
     }
 
     /// Every worker is asked. Where there is no output none has anything to answer.
     pub(super) fn of(publication: &Publication, workers: usize, ending: Option<Ending>) -> Self {
-        let answer = publication.outbox.is_empty().then(Vec::new);
+        let answer = publication.outbox.is_empty().then(Out::default);
         let Publication { lineage, epoch, .. } = *publication;
         Self { lineage, epoch, ending, published: vec![answer; workers] }
     }
 
-    /// The files of all workers, if all have published, by name.
-    pub(super) fn files(&self) -> Option<Vec<PublishedFile>> {
-        let files: Option<Vec<Vec<PublishedFile>>> = self.published.iter().cloned().collect();
-        let mut files = files?.concat();
+    /// Of all workers, if all have published: the files, by name; and what follows comes after the progress of all.
+    pub(super) fn files(&self) -> Option<Out> {
+        let all: Option<Vec<Out>> = self.published.iter().cloned().collect();
+        let (files, progress): (Vec<_>, Vec<_>) = all?.into_iter().unzip();
+        let mut files = files.concat();
         files.sort();
-        Some(files)
+        Some((files, progress.into_iter().flatten().max()))
     }
 }

@@ -24,6 +24,9 @@ pub enum ToWorker {
         /// Those that it goes on from: their files may lie beside its own.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         formerly: Vec<Lineage>,
+        /// From which offset on the sink's topic of progress is to be read; absent: from its beginning.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        progress_from: Option<u64>,
         /// What to go on from; the first one of a lineage holds positions only.
         checkpoint: Box<Checkpoint>,
         /// The greatest epoch number that the lineage has used.
@@ -121,6 +124,9 @@ pub enum ToCoordinator {
         epoch: Epoch,
         /// Its files.
         files: Vec<PublishedFile>,
+        /// Progress of what this worker publishes next will be in the sink's topic from this offset on.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        progress: Option<u64>,
     },
     /// What a worker in a process of its own has counted, for people. Nothing follows from it.
     Counted(Box<Figures>),

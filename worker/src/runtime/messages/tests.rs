@@ -104,6 +104,7 @@ fn every_message_to_a_worker_has_its_bytes() {
     let start = |inherited| ToWorker::Start {
         lineage: Lineage(10),
         formerly: Vec::new(),
+        progress_from: None,
         checkpoint: Box::new(checkpoint()),
         last_epoch: Epoch(8),
         inherited,
@@ -154,8 +155,13 @@ fn every_message_to_the_coordinator_has_its_bytes() {
     );
     assert_bytes(ToCoordinator::OutboxFull, r#""outboxFull""#);
     assert_bytes(
-        ToCoordinator::Published { lineage: Lineage(10), epoch: Epoch(7), files: vec![file] },
-        r#"{"published":{"lineage":"0000000000000000000000000000000a","epoch":7,"files":[{"target":"late","name":"a-7-0.csv","rows":2,"bytes":30}]}}"#,
+        ToCoordinator::Published {
+            lineage: Lineage(10),
+            epoch: Epoch(7),
+            files: vec![file],
+            progress: Some(12),
+        },
+        r#"{"published":{"lineage":"0000000000000000000000000000000a","epoch":7,"files":[{"target":"late","name":"a-7-0.csv","rows":2,"bytes":30}],"progress":12}}"#,
     );
     let metrics = JobMetrics::new("job", 1, ["generator-0".to_owned()]);
     metrics.slots[0].rows_in.store(5, Relaxed);

@@ -92,15 +92,19 @@ fn serve(setup: WorkerSetup, link: &WorkerLink, sender: &WorkerSender) -> Result
 struct Start {
     lineage: streamjob_checkpoint::ids::Lineage,
     formerly: Vec<streamjob_checkpoint::ids::Lineage>,
+    progress_from: Option<u64>,
     checkpoint: Box<streamjob_checkpoint::checkpoint::Checkpoint>,
     last_epoch: Epoch,
+    /// Output comes that may not be published.
+    owes: bool,
 }
 
 /// `None`: there will be none.
 fn wait_for_start(link: &WorkerLink) -> Option<(Start, Option<super::messages::Publication>)> {
     match link.received().recv().ok()? {
-        ToWorker::Start { lineage, formerly, checkpoint, last_epoch, inherited } => {
-            Some((Start { lineage, formerly, checkpoint, last_epoch }, inherited))
+        ToWorker::Start { lineage, formerly, progress_from, checkpoint, last_epoch, inherited } => {
+            let owes = inherited.is_some();
+            Some((Start { lineage, formerly, progress_from, checkpoint, last_epoch, owes }, inherited))
         }
         ToWorker::Exit => None,
         early @ (ToWorker::Barrier { .. }
@@ -199,14 +203,14 @@ impl Worker<'_> {
     }
 
     fn on_published(&self, published: Published) -> Result<(), RunError> {
-        let (lineage, epoch, files) = published?;
+        let publish::Out { lineage, epoch, files, progress } = published?;
         let named =
             |(target, file): (crate::pipeline::sink::Target, crate::pipeline::sink::PublishedFile)| {
                 let target = target.name().to_owned();
                 PublishedFile { target, name: file.name, rows: file.rows, bytes: file.bytes }
             };
         let files = files.into_iter().map(named).collect();
-        say(self.sender, ToCoordinator::Published { lineage, epoch, files });
+        say(self.sender, ToCoordinator::Published { lineage, epoch, files, progress });
         self.threads.wake_slots();
         Ok(())
     }

@@ -34,7 +34,17 @@ pub(super) struct Publish {
 }
 
 /// What came of publishing an epoch.
-pub(super) type Published = Result<(Lineage, Epoch, Vec<(Target, PublishedFile)>), RunError>;
+pub(super) type Published = Result<Out, RunError>;
+
+/// An epoch that is published.
+#[derive(Debug)]
+pub(super) struct Out {
+    pub(super) lineage: Lineage,
+    pub(super) epoch: Epoch,
+    pub(super) files: Vec<(Target, PublishedFile)>,
+    /// Progress of what is published next will be in the sink's topic from this offset on.
+    pub(super) progress: Option<u64>,
+}
 
 /// Publishes, on a thread of its own.
 pub(super) struct PublishThread {
@@ -63,7 +73,8 @@ impl PublishThread {
                 self.metrics.unpublished_bytes.store(self.budget.unpublished(), Relaxed);
             }
             self.publisher.close_from(self.slots);
-            say(files.map(|files| (output.lineage, output.epoch, files)));
+            let (lineage, epoch, progress) = (output.lineage, output.epoch, self.publisher.progress_from());
+            say(files.map(|files| Out { lineage, epoch, files, progress }));
         }
     }
 }
@@ -91,6 +102,11 @@ impl Publisher {
         if let Some(topics) = &self.topics {
             topics.try_lock().expect("nothing is being published").close_from(slot);
         }
+    }
+
+    fn progress_from(&self) -> Option<u64> {
+        let topics = self.topics.as_ref()?;
+        topics.try_lock().expect("nothing is being published").progress_from()
     }
 
     async fn try_prepare(&self) -> Result<(), RunError> {

@@ -241,6 +241,8 @@ impl Threads {
             lineage: start.lineage.to_string(),
             slots: slots.max(start.checkpoint.parallelism),
             newest: start.last_epoch.0,
+            progress_from: start.progress_from,
+            owes: start.owes,
         };
         let publisher = Publisher {
             store: setup.store.clone().with_patience(Patience::Endless),

@@ -60,6 +60,20 @@ pub enum KafkaSinkError {
         /// Its end.
         high: i64,
     },
+    /// The topic of progress is not the one that was written to.
+    #[error(
+        "`{topic}` ends at offset {high}, but this job's progress had come to {from}: the topic was deleted and made anew, so \
+         nobody knows whether the output of the last epoch is out; restore the topic, or look into the output and go on on \
+         purpose with `streamjob run --from EPOCH`, which puts out again what followed it"
+    )]
+    ProgressLost {
+        /// The topic of progress.
+        topic: &'static str,
+        /// What the log says.
+        from: i64,
+        /// Its end.
+        high: i64,
+    },
     /// A progress record that another build wrote.
     #[error(
         "`{topic}` holds `{value}` at offset {offset}, which this build does not understand; run the newer build"
@@ -116,6 +130,7 @@ impl Passing for KafkaSinkError {
             Self::Cluster(error) => error.may_pass(),
             Self::NoTopic { .. }
             | Self::ProgressTopic { .. }
+            | Self::ProgressLost { .. }
             | Self::ProgressTooNew { .. }
             | Self::OlderThanOutput { .. } => false,
         }

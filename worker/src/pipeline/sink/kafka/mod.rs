@@ -47,6 +47,10 @@ pub struct Life {
     pub slots: u32,
     /// The greatest epoch that the lineage has used: nothing beyond it can be published.
     pub newest: u64,
+    /// From which offset on the topic of progress tells about what may not be published; `None`: from its beginning.
+    pub progress_from: Option<u64>,
+    /// Whether there is such output: without what the topic tells nobody knows what became of it.
+    pub owes: bool,
 }
 
 /// Publishes epochs into topics.
@@ -104,16 +108,18 @@ impl KafkaPublisher {
             return Ok(());
         }
         let early = match planted::is(Bug::ProgressBeforeFence) {
-            true => Some(ProgressTopic::ensure(&self.plan.cluster).await?.read(&self.life.lineage).await?),
+            true => Some(ProgressTopic::ensure(&self.plan.cluster).await?.read(&self.life).await?),
             false => None,
         };
         let (topic, producers) = try_join(self.topics_are_there(), self.fence()).await?;
         let known = match early.or_else(|| self.stale.take()) {
             Some(known) => known,
-            None => topic.read(&self.life.lineage).await?,
+            None => topic.read(&self.life).await?,
         };
         fail_point::hit("publish.records.look.after");
         known.check_not_beyond(self.life.newest)?;
+        // Whenever it is looked at again, an epoch is being published.
+        self.life.owes = true;
         self.ready = Some(Ready { producers, known, there: BTreeSet::new() });
         Ok(())
     }
@@ -139,6 +145,11 @@ impl KafkaPublisher {
         try_join_all(producers.values().map(Producer::fence)).await?;
         fail_point::hit("publish.records.fence.after");
         Ok(producers)
+    }
+
+    /// All that was published so far has its progress before this offset, all that follows behind it.
+    pub fn progress_from(&self) -> Option<u64> {
+        self.life.progress_from
     }
 
     /// Begins to publish an epoch: a transaction for each of these slots that has not published it.
@@ -219,7 +230,7 @@ impl KafkaPublication<'_> {
                 value: value.as_bytes(),
                 ..OutboxRecord::default()
             };
-            producer.send(progress::TOPIC, &record).await?;
+            producer.send_progress(progress::TOPIC, &record).await?;
         }
         // What was sent is under way for all of them.
         while let Some(slot) = self.slots.first().copied() {
@@ -227,10 +238,17 @@ impl KafkaPublication<'_> {
             fail_point::hit("publish.records.commit.before");
             asked_again |= producer.commit().await? == Committed::PerhapsAskedAgain;
             fail_point::hit("publish.records.commit.after");
+            let end = producer.progress_end();
             self.slots.remove(&slot);
             let ready = self.publisher.ready.as_mut().expect("it was prepared");
             ready.known.published(slot, epoch);
+            ready.known.ends_at(end);
+            if planted::is(Bug::ProgressNotedEarly) {
+                self.publisher.life.progress_from = Some(end);
+            }
         }
+        // Only now: until all slots have published, what one of them has is looked for from where it was before.
+        self.publisher.life.progress_from = self.publisher.ready.as_ref().map(|ready| ready.known.end());
         if asked_again && !planted::is(Bug::ProducerKeptAfterRetry) {
             tracing::debug!(epoch, "a commit took so long that it may have been asked for twice");
             // Successors of these producers are out of reach of what these have sent.

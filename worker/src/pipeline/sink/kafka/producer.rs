@@ -3,13 +3,14 @@
 //! Owns: its transaction, and whether all that was sent in it has arrived.
 //! Never: is used again after an error: whoever holds it drops it.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rdkafka::client::{Client, ClientContext};
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{DeliveryResult, Header, OwnedHeaders};
+use rdkafka::message::{DeliveryResult, Header, Message as _, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, Producer as _, ProducerContext, ThreadedProducer};
 use streamjob_checkpoint::outbox::{OutboxRecord, headers};
 
@@ -41,6 +42,7 @@ const RECENT: Duration = Duration::from_secs(5);
 pub(super) struct Producer {
     producer: ThreadedProducer<Sending>,
     failed: Failed,
+    progress_end: Arc<AtomicU64>,
     id: String,
     servers: String,
 }
@@ -62,12 +64,18 @@ pub(super) type Failed = Arc<Mutex<Option<KafkaError>>>;
 pub(super) struct Sending {
     watch: Watch,
     failed: Failed,
+    /// Behind the last progress record that has arrived; 0: none has.
+    progress_end: Arc<AtomicU64>,
 }
+
+/// What a record is to whoever hears of its arrival.
+const OUTPUT: usize = 0;
+const PROGRESS: usize = 1;
 
 impl Sending {
     /// What does not arrive is put there.
     pub(super) fn noting(failed: &Failed) -> Self {
-        Self { watch: Watch::default(), failed: Arc::clone(failed) }
+        Self { watch: Watch::default(), failed: Arc::clone(failed), progress_end: Arc::default() }
     }
 }
 
@@ -82,12 +90,19 @@ impl ClientContext for Sending {
 }
 
 impl ProducerContext for Sending {
-    type DeliveryOpaque = ();
+    type DeliveryOpaque = usize;
 
-    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
-        if let Err((error, _)) = result {
-            let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
-            failed.get_or_insert_with(|| error.clone());
+    fn delivery(&self, result: &DeliveryResult<'_>, what: usize) {
+        match result {
+            Ok(record) if what == PROGRESS => {
+                let end = u64::try_from(record.offset() + 1).unwrap_or(0);
+                self.progress_end.fetch_max(end, Ordering::Relaxed);
+            }
+            Ok(_) => {}
+            Err((error, _)) => {
+                let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+                failed.get_or_insert_with(|| error.clone());
+            }
         }
     }
 }
@@ -96,9 +111,18 @@ impl ProducerContext for Sending {
 pub(super) async fn enqueue(
     producer: &ThreadedProducer<Sending>,
     topic: &str,
+    record: &OutboxRecord<'_>,
+) -> Result<(), KafkaError> {
+    enqueue_as(OUTPUT, producer, topic, record).await
+}
+
+async fn enqueue_as(
+    what: usize,
+    producer: &ThreadedProducer<Sending>,
+    topic: &str,
     OutboxRecord { key, headers: bytes, value, .. }: &OutboxRecord<'_>,
 ) -> Result<(), KafkaError> {
-    let mut record = BaseRecord::<[u8], [u8]>::to(topic).payload(value);
+    let mut record = BaseRecord::<[u8], [u8], usize>::with_opaque_to(topic, what).payload(value);
     record.key = *key;
     if !bytes.is_empty() {
         let of_record = headers(bytes).map(|(key, value)| Header { key, value });
@@ -136,8 +160,10 @@ impl Producer {
         config.set_all(RETRIES);
         config.set("transactional.id", id);
         let failed = Failed::default();
-        let producer = config.create(Sending::noting(&failed))?;
-        Ok(Self { producer, failed, id: id.to_owned(), servers: servers.to_owned() })
+        let sending = Sending::noting(&failed);
+        let progress_end = Arc::clone(&sending.progress_end);
+        let producer = config.create(sending)?;
+        Ok(Self { producer, failed, progress_end, id: id.to_owned(), servers: servers.to_owned() })
     }
 
     /// Ends what forerunners have open: none of them can commit any more when it returns.
@@ -157,6 +183,21 @@ impl Producer {
     ) -> Result<(), KafkaSinkError> {
         let sent = enqueue(&self.producer, topic, record).await;
         sent.map_err(self.failed_to("send a record as"))
+    }
+
+    /// Sends a record that says what the transaction publishes.
+    pub(super) async fn send_progress(
+        &mut self,
+        topic: &str,
+        record: &OutboxRecord<'_>,
+    ) -> Result<(), KafkaSinkError> {
+        let sent = enqueue_as(PROGRESS, &self.producer, topic, record).await;
+        sent.map_err(self.failed_to("send a record as"))
+    }
+
+    /// Behind the last progress record of a transaction that was committed; 0: there is none.
+    pub(super) fn progress_end(&self) -> u64 {
+        self.progress_end.load(Ordering::Relaxed)
     }
 
     /// That a topic is there.

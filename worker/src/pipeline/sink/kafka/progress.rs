@@ -18,7 +18,7 @@ use streamjob_plan::KafkaClusterPlan;
 
 use super::error::KafkaSinkError;
 use super::producer::check_topic;
-use super::{CALL, GROUP, SinkError};
+use super::{CALL, GROUP, Life, SinkError};
 use crate::kafka::cluster::consumer_config;
 use crate::kafka::{KafkaConfig, Watch, WatchedConsumer};
 
@@ -46,9 +46,14 @@ pub(super) struct ProgressTopic {
     committed: WatchedConsumer,
 }
 
-/// What is published of a lineage: slot to newest epoch.
+/// What is published of a lineage.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub(super) struct Known(BTreeMap<u32, u64>);
+pub(super) struct Known {
+    /// The newest epoch of each slot.
+    slots: BTreeMap<u32, u64>,
+    /// Where the topic ended: what forerunners have published stands before that.
+    end: u64,
+}
 
 #[derive(Debug, Deserialize, Eq, PartialEq, Serialize)]
 struct Value {
@@ -70,19 +75,29 @@ impl Known {
     /// Whether a slot has published this epoch.
     pub(super) fn has(&self, slot: u32, epoch: u64) -> bool {
         if planted::is(Bug::OneSlotForAll) {
-            return self.0.values().any(|&published| published >= epoch);
+            return self.slots.values().any(|&published| published >= epoch);
         }
-        self.0.get(&slot).is_some_and(|&published| published >= epoch)
+        self.slots.get(&slot).is_some_and(|&published| published >= epoch)
     }
 
     /// It has now.
     pub(super) fn published(&mut self, slot: u32, epoch: u64) {
-        self.0.insert(slot, epoch);
+        self.slots.insert(slot, epoch);
+    }
+
+    /// Where the topic ended.
+    pub(super) fn end(&self) -> u64 {
+        self.end
+    }
+
+    /// A record has been written since.
+    pub(super) fn ends_at(&mut self, end: u64) {
+        self.end = self.end.max(end);
     }
 
     /// Nothing is published that the state does not know of.
     pub(super) fn check_not_beyond(&self, newest: u64) -> Result<(), KafkaSinkError> {
-        match self.0.iter().find(|(_, published)| **published > newest) {
+        match self.slots.iter().find(|(_, published)| **published > newest) {
             Some((&slot, &published)) => Err(KafkaSinkError::OlderThanOutput { slot, published, newest }),
             None => Ok(()),
         }
@@ -150,10 +165,17 @@ impl ProgressTopic {
         Ok(())
     }
 
-    /// What is published of a lineage. To be read after forerunners' transactions were ended: what they have committed
-    /// is below the end that is seen first, and all below it is read.
-    pub(super) async fn read(&self, lineage: &str) -> Result<Known, KafkaSinkError> {
-        let (_, high) = self.any.fetch_watermarks(TOPIC, PARTITION, CALL).map_err(looking)?;
+    /// What is published of a life. To be read after forerunners' transactions were ended: what they have committed
+    /// is below the end that is seen first, and all below it is read, but for what the log knows to be of no interest.
+    pub(super) async fn read(&self, life: &Life) -> Result<Known, KafkaSinkError> {
+        let (low, high) = self.any.fetch_watermarks(TOPIC, PARTITION, CALL).map_err(looking)?;
+        let from = match life.progress_from.and_then(|from| i64::try_from(from).ok()) {
+            Some(from) if from > high && life.owes => {
+                return Err(KafkaSinkError::ProgressLost { topic: TOPIC, from, high });
+            }
+            Some(from) if from <= high => from.max(low),
+            Some(_) | None => low,
+        };
         let began = Instant::now();
         let is_hidden = || -> Result<bool, KafkaSinkError> {
             let stable = self.committed.fetch_watermarks(TOPIC, PARTITION, CALL).map_err(looking)?.1;
@@ -166,13 +188,16 @@ impl ProgressTopic {
             tokio::time::sleep(LOOK).await;
         }
         let mut partition = TopicPartitionList::new();
-        partition.add_partition_offset(TOPIC, PARTITION, Offset::Beginning).map_err(looking)?;
+        partition.add_partition_offset(TOPIC, PARTITION, Offset::Offset(from)).map_err(looking)?;
         self.committed.assign(&partition).map_err(looking)?;
-        let mut known = Known::default();
-        let began = Instant::now();
+        let mut known = Known { end: u64::try_from(high).unwrap_or(0), ..Known::default() };
+        let (began, mut records) = (Instant::now(), 0_u64);
         loop {
             match self.committed.poll(LOOK) {
-                Some(Ok(message)) => known.read(lineage, &message)?,
+                Some(Ok(message)) => {
+                    records += 1;
+                    known.read(&life.lineage, &message)?;
+                }
                 Some(Err(KafkaError::PartitionEOF(_))) => break,
                 Some(Err(error)) => return Err(looking(error)),
                 None if began.elapsed() >= PATIENCE => {
@@ -182,6 +207,7 @@ impl ProgressTopic {
             }
         }
         self.committed.unassign().map_err(looking)?;
+        tracing::debug!(from, end = high, records, "progress was read");
         Ok(known)
     }
 }

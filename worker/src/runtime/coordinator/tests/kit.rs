@@ -47,6 +47,7 @@ impl Job {
             generation: OURS,
             lineage: LINEAGE,
             formerly: Vec::new(),
+            progress_from: None,
             workers,
             parallelism: workers,
             interval: INTERVAL,
@@ -149,7 +150,9 @@ pub(super) fn acknowledged(worker: u32, workers: u32, epoch: u64, output: bool) 
 pub(super) fn published(worker: u32, epoch: u64) -> Input {
     let name = format!("{LINEAGE}-{epoch}-{worker}.jsonl");
     let file = PublishedFile { target: "results".to_owned(), name, rows: 2, bytes: 30 };
-    said(worker, ToCoordinator::Published { lineage: LINEAGE, epoch: Epoch(epoch), files: vec![file] })
+    // As if the topic of progress had ten records for each epoch, and each worker one of them.
+    let (epoch, progress) = (Epoch(epoch), Some(10 * epoch + u64::from(worker)));
+    said(worker, ToCoordinator::Published { lineage: LINEAGE, epoch, files: vec![file], progress })
 }
 
 /// What worker 0 is told.

@@ -38,7 +38,10 @@ fn an_epoch_is_committed_then_published_then_listed_and_only_then_the_next_begin
     assert!(told(&commit).is_empty(), "nothing is published before the answer");
     assert!(matches!(told(&publish)[..], [ToWorker::Committed { .. }, ToWorker::Publish(_)]));
     assert!(early.is_empty(), "one epoch is outstanding");
-    assert!(matches!(&conclude[..], [Output::Conclude { epoch: Epoch(1), files, .. }] if files.len() == 1));
+    let [Output::Conclude { epoch: Epoch(1), files, progress, .. }] = &conclude[..] else {
+        panic!("{conclude:?}")
+    };
+    assert_eq!((files.len(), *progress), (1, Some(10)));
     assert!(next.contains(&Output::Sweep));
     assert!(told(&next).iter().any(|message| matches!(message, ToWorker::Barrier { epoch: Epoch(2), .. })));
 }

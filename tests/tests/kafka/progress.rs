@@ -1,0 +1,99 @@
+//! The topic of progress: how little of it a start reads, and what becomes of a job whose topic is gone.
+//!
+//! Owns: that the log says where to read, and that what is lost is noticed.
+//! Never: kills a job within a transaction: `durability/topics` does.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::process::Child;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+use streamjob_tests::job::JobFolder;
+use streamjob_tests::kafka::{Cluster, ClusterSpec, Producing, Record, shared};
+
+use super::eventually;
+use super::sink::manifest;
+
+const TOPIC: &str = "__streamjob_progress";
+const OTHERS: u64 = 3_000;
+
+fn job(cluster: &Cluster, topic: &str) -> Result<JobFolder> {
+    cluster.create_topic(topic, 3, &[])?;
+    JobFolder::new(&manifest(cluster, topic, "ExactlyOnce"))
+}
+
+/// The newest epoch's record: its number, and the offset from which progress is read.
+fn newest(job: &JobFolder, topic: &str) -> Result<Option<(u64, u64)>> {
+    let log = job.path().join(".streamjob").join(topic).join("log");
+    let mut newest = BTreeMap::new();
+    for entry in fs::read_dir(log).into_iter().flatten().flatten() {
+        // Retention may have been quicker.
+        let Ok(text) = fs::read_to_string(entry.path()) else { continue };
+        let record = serde_json::from_str::<Value>(&text)?["record"].take();
+        let epoch = record["body"]["epoch"]["checkpoint"]["epoch"].as_u64();
+        newest.extend(epoch.zip(record["progressFrom"].as_u64()).map(|noted| (entry.file_name(), noted)));
+    }
+    Ok(newest.pop_last().map(|(_, noted)| noted))
+}
+
+/// Starts the job and waits until its log says that progress is read from some offset on.
+fn start_until(job: &JobFolder, topic: &str, from: u64) -> Result<Child> {
+    let child = job.start(&[])?;
+    eventually("progress in the log", || Ok(newest(job, topic)?.is_some_and(|(_, noted)| noted >= from)))?;
+    Ok(child)
+}
+
+fn kill(mut child: Child) -> Result<()> {
+    child.kill()?;
+    child.wait()?;
+    Ok(())
+}
+
+/// `name=` in a line of the log.
+fn field(line: &str, name: &str) -> Option<u64> {
+    line.split_whitespace().find_map(|word| word.strip_prefix(name)?.strip_prefix('=')?.parse().ok())
+}
+
+#[test]
+fn a_start_reads_only_the_progress_that_the_log_does_not_know_of() -> Result<()> {
+    let (cluster, topic) = (shared(), "reads-little");
+    let job = job(cluster, topic)?;
+    kill(start_until(&job, topic, 1)?)?;
+    let others: Vec<Record> =
+        (0..OTHERS).map(|i| Record::of(r#"{"version":1,"epoch":1}"#).keyed(format!("{i:032x}/0"))).collect();
+    cluster.produce(TOPIC, 0, &others, Producing::default())?;
+    kill(start_until(&job, topic, OTHERS)?)?;
+
+    let ended = job.run(&["--log", "info,streamjob_worker=debug"])?;
+
+    let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+    assert!(ended.status.success(), "{said}");
+    let line = said.lines().find(|line| line.contains("progress was read")).context(said.clone())?;
+    let (from, records) = (field(line, "from"), field(line, "records"));
+    assert!(from >= Some(OTHERS), "{line}");
+    // Tests beside this one write there, too.
+    assert!(records.is_some_and(|records| records < OTHERS / 2), "{line}");
+    Ok(())
+}
+
+#[test]
+fn a_topic_of_progress_that_was_made_anew_is_noticed_and_going_back_on_purpose_goes_on() -> Result<()> {
+    let (cluster, topic) = (Cluster::start(ClusterSpec::default())?, "lost-progress");
+    let job = job(&cluster, topic)?;
+    kill(start_until(&job, topic, 4)?)?;
+    let (epoch, _) = newest(&job, topic)?.context("an epoch")?;
+    cluster.delete_topic(TOPIC)?;
+
+    let refused = job.run(&[])?;
+    let restored = job.run(&["--from", &epoch.to_string()])?;
+    let after = job.run(&[])?;
+
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert_eq!(refused.status.code(), Some(1), "{said}");
+    ensure!(said.contains("the topic was deleted and made anew") && said.contains("--from EPOCH"), "{said}");
+    let said = String::from_utf8_lossy(&restored.stderr).into_owned();
+    assert!(restored.status.success(), "{said}");
+    assert!(after.status.success(), "{}", String::from_utf8_lossy(&after.stderr));
+    Ok(())
+}
