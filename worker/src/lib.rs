@@ -11,6 +11,7 @@ pub mod cli;
 pub mod durability;
 pub mod kafka;
 pub mod metrics;
+pub mod outages;
 pub mod pipeline;
 pub mod pod;
 pub mod progress;

@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 use crossbeam_utils::CachePadded;
 use serde::{Deserialize, Serialize};
 use streamjob_checkpoint::retry::Failures;
-use streamjob_checkpoint::store::StateStore;
+
+use crate::outages::Outages;
 
 use crate::standing::Standing;
 
@@ -35,8 +36,8 @@ pub struct JobMetrics {
     pub unpublished_bytes: AtomicU64,
     /// What is known of checkpoints.
     pub checkpoints: CheckpointMetrics,
-    /// Calls of the store and of the output that have failed and are tried again.
-    pub failures: Arc<Failures>,
+    /// What is waited for from outside.
+    pub outages: Outages,
     /// Where the job stands in its log.
     pub standing: Standing,
     phase: AtomicU8,
@@ -209,15 +210,23 @@ impl JobMetrics {
             first_rows_nanos: AtomicU64::new(0),
             unpublished_bytes: AtomicU64::new(0),
             checkpoints: CheckpointMetrics::default(),
-            failures: Arc::default(),
+            outages: Outages::default(),
             standing: Standing::default(),
             phase: AtomicU8::new(Phase::Starting as u8),
         }
     }
 
-    /// The same with what this store and those who share its tries count.
-    pub fn with_failures_of(self, store: &StateStore) -> Self {
-        Self { failures: Arc::clone(store.retries().failures()), ..self }
+    /// The same with what is noted there.
+    pub fn with_outages(self, outages: Outages) -> Self {
+        Self { outages, ..self }
+    }
+
+    /// Calls of store and sink that were made again, and those that are being made again.
+    pub fn retries(&self) -> (u64, u64) {
+        let both = [&self.outages.store, &self.outages.sink];
+        let sum =
+            |of: fn(&Failures) -> &AtomicU64| both.iter().map(|one| of(one).load(Ordering::Relaxed)).sum();
+        (sum(|failures| &failures.retries), sum(|failures| &failures.waiting))
     }
 
     /// Where the job stands.

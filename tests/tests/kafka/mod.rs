@@ -3,6 +3,7 @@
 //! Owns: the manifests, and what of their results must hold.
 //! Never: uses a stand-in for a broker.
 
+mod outages;
 mod progress;
 mod records;
 mod refusals;

@@ -78,7 +78,7 @@ fn begin(plan: &Arc<Plan>, store: StateStore) -> Result<Begun> {
         Started::Finished(_) => bail!("it has finished before"),
     };
     let metrics = JobMetrics::new(plan.job.clone(), plan.parallelism, begun.partition_names());
-    let metrics = Arc::new(metrics.with_failures_of(&state.store));
+    let metrics = Arc::new(metrics.with_outages(state.outages.clone()));
     let (plan, options, stop) = (Arc::clone(plan), Options::default(), StopFlag::default());
     let job =
         Job { plan, inputs, state, begun, options, metrics: Arc::clone(&metrics), clock, stop: stop.clone() };
@@ -115,7 +115,7 @@ fn over_a_store_of_which_one_call_in_fifty_fails_every_row_counts_once() -> Resu
     let Begun { job, metrics, .. } = begin(&plan, state_in(&store))?;
     let ending = job.run()?;
 
-    let (commits, retries) = (&metrics.checkpoints.committed, &metrics.failures.retries);
+    let (commits, retries) = (&metrics.checkpoints.committed, &metrics.outages.store.retries);
     println!("{commits:?} commits, {retries:?} retries, {:?}", store.counts());
     assert_eq!(ending, Ending::Finished);
     assert!(commits.load(Relaxed) >= 3 && retries.load(Relaxed) > 0, "something happened");

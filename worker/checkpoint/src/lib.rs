@@ -11,6 +11,7 @@ mod exploration;
 pub mod fail_point;
 pub mod ids;
 pub mod log;
+pub mod outage;
 pub mod outbox;
 pub mod planted;
 pub mod protocol;

@@ -14,6 +14,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use crate::outage::Outage;
+
 #[cfg(test)]
 mod tests;
 
@@ -154,15 +156,23 @@ impl Tries {
 }
 
 /// What is known of calls that have failed.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Failures {
     /// How often one was tried again.
     pub retries: AtomicU64,
-    /// Calls that have failed and wait for their next try.
+    /// Calls that have failed and are made again.
     pub waiting: AtomicU64,
+    /// Whether what is called is away: none of the calls that failed has succeeded since.
+    pub outage: Arc<Outage>,
     said: Mutex<Option<Duration>>,
     /// What the last of them said.
     cause: Mutex<String>,
+}
+
+impl Default for Failures {
+    fn default() -> Self {
+        Self::of(Outage::of("the store"))
+    }
 }
 
 impl Failures {
@@ -170,6 +180,19 @@ impl Failures {
     pub fn waiting_for(&self) -> Option<String> {
         let waits = self.waiting.load(Ordering::Relaxed) > 0;
         waits.then(|| self.cause.lock().unwrap_or_else(PoisonError::into_inner).clone())
+    }
+
+    /// None so far, of calls of this.
+    pub fn of(outage: Outage) -> Self {
+        let outage = Arc::new(outage);
+        Self { retries: AtomicU64::new(0), waiting: AtomicU64::new(0), outage, said: Mutex::default(), cause: Mutex::default() }
+    }
+
+    /// A call has succeeded. While others go on failing that is no end of an outage.
+    fn answered(&self) {
+        if self.waiting.load(Ordering::Relaxed) == 0 {
+            self.outage.answered();
+        }
     }
 
     /// Whether it is time to tell people; then it is told.
@@ -199,7 +222,13 @@ impl Default for Retries {
 impl Retries {
     /// In this time.
     pub fn paced_by(pacer: Arc<dyn Pacer>) -> Self {
-        Self { pacer, failures: Arc::default() }
+        let failures = Failures::of(Outage::paced_by("the store", Arc::clone(&pacer)));
+        Self { pacer, failures: Arc::new(failures) }
+    }
+
+    /// The same, of calls whose failures are known elsewhere.
+    pub fn known_to(self, failures: Arc<Failures>) -> Self {
+        Self { failures, ..self }
     }
 
     /// Its time.
@@ -224,13 +253,29 @@ impl Retries {
         mut call: impl FnMut() -> F,
     ) -> Result<T, E> {
         let mut tries = self.begin(patience);
+        // From its first failure on, while it is made again, too.
+        let mut failing = None;
         loop {
             match call().await {
-                Ok(answer) => return Ok(answer),
-                Err(error) if self.wait(&mut tries, &error).await => {}
+                Ok(answer) => {
+                    drop(failing);
+                    self.answered();
+                    return Ok(answer);
+                }
+                Err(error) if error.may_pass() => {
+                    failing.get_or_insert_with(|| Waiting::begin(&self.failures));
+                    if !self.wait(&mut tries, &error).await {
+                        return Err(error);
+                    }
+                }
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    /// A call has succeeded that is not made by [`Self::run`].
+    pub fn answered(&self) {
+        self.failures.answered();
     }
 
     /// Waits after a failure; false: there is no further try.
@@ -238,6 +283,8 @@ impl Retries {
         let now = self.pacer.elapsed();
         let Some(pause) = tries.failed(now).filter(|_| error.may_pass()) else { return false };
         let pause = pause.max(error.not_before());
+        self.failures.retries.fetch_add(1, Ordering::Relaxed);
+        self.failures.outage.failed(&with_causes(error));
         let Tries { failures, .. } = tries;
         *self.failures.cause.lock().unwrap_or_else(PoisonError::into_inner) =
             format!("{}: {}", error.waits_for(), with_causes(error));
@@ -251,18 +298,16 @@ impl Retries {
         } else {
             tracing::debug!(failures, "{}; it is tried again", with_causes(error));
         }
-        let _waiting = Waiting::begin(&self.failures);
         self.pacer.pause(pause).await;
         true
     }
 }
 
-/// A call that waits. Dropped early, it is given up.
+/// A call that fails. Dropped early, it is given up.
 struct Waiting<'a>(&'a Failures);
 
 impl<'a> Waiting<'a> {
     fn begin(failures: &'a Failures) -> Self {
-        failures.retries.fetch_add(1, Ordering::Relaxed);
         failures.waiting.fetch_add(1, Ordering::Relaxed);
         Self(failures)
     }

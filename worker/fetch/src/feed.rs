@@ -127,7 +127,15 @@ impl Feed {
 
     /// Its broker cannot be asked.
     pub(crate) fn is_away(&self) -> bool {
-        matches!(self.trouble, Some(Trouble::Away(_)))
+        self.away().is_some()
+    }
+
+    /// Why its broker cannot be asked, in words.
+    pub(crate) fn away(&self) -> Option<&str> {
+        match &self.trouble {
+            Some(Trouble::Away(cause)) => Some(cause),
+            Some(Trouble::Told(_) | Trouble::Truncated(_)) | None => None,
+        }
     }
 
     pub(crate) fn wanted(&self, now: Instant, waiting_bytes: usize) -> Wanted {

@@ -80,6 +80,13 @@ impl Fetcher {
         Partition { shared: Arc::clone(&self.shared), feed, came }
     }
 
+    /// Why there is something to fetch that its broker cannot be asked for, if so.
+    pub fn away(&self) -> Option<String> {
+        let state = self.shared.state();
+        let wanted = state.feeds.iter().flatten().filter(|feed| !feed.is_whole());
+        wanted.filter_map(Feed::away).next().map(str::to_owned)
+    }
+
     /// Whether there is something to fetch, and no broker that it could be asked of.
     pub fn is_cut_off(&self) -> bool {
         let state = self.shared.state();

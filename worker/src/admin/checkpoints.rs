@@ -9,7 +9,10 @@ use std::sync::atomic::Ordering::Relaxed;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeGaugeValue, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 
+use streamjob_checkpoint::outage::Outage;
+
 use crate::metrics::JobMetrics;
+use crate::outages::Outages;
 
 /// Writes them all; those of the last checkpoint only once this process has committed one.
 pub(super) fn encode(metrics: &JobMetrics, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
@@ -24,9 +27,11 @@ pub(super) fn encode(metrics: &JobMetrics, encoder: &mut DescriptorEncoder<'_>) 
     let help = "Output that waits to be published";
     gauge(encoder, ("streamjob_unpublished_bytes", help), &metrics.unpublished_bytes.load(Relaxed))?;
     let help = "Calls of the store or the output that had failed and were tried again";
-    counter(encoder, ("streamjob_retries", help), metrics.failures.retries.load(Relaxed))?;
+    let (retries, waiting) = metrics.retries();
+    counter(encoder, ("streamjob_retries", help), retries)?;
     let help = "Calls that have failed and wait for their next try; above 0 for long, something is away";
-    gauge(encoder, ("streamjob_retries_waiting", help), &metrics.failures.waiting.load(Relaxed))?;
+    gauge(encoder, ("streamjob_retries_waiting", help), &waiting)?;
+    outages(metrics, encoder)?;
     let Some(last) = checkpoints.last() else { return Ok(()) };
     gauge(encoder, ("streamjob_checkpoint_epoch", "Number of the last checkpoint"), &last.epoch)?;
     let age = last.committed_at.elapsed().as_secs_f64();
@@ -45,6 +50,18 @@ pub(super) fn encode(metrics: &JobMetrics, encoder: &mut DescriptorEncoder<'_>) 
     let mut family =
         encoder.encode_descriptor("streamjob_checkpoint_waited_for", help, None, MetricType::Gauge)?;
     family.encode_family(&[("step", last.waited_for)])?.encode_gauge(&1_u64)
+}
+
+/// 0 while it answers.
+fn outages(metrics: &JobMetrics, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+    let Outages { store, sink, source } = &metrics.outages;
+    let seconds = |outage: &Outage| outage.length().unwrap_or_default().as_secs_f64();
+    let help = "For how long calls of the store have failed and not succeeded; 0 while it answers";
+    gauge(encoder, ("streamjob_store_unreachable_seconds", help), &seconds(&store.outage))?;
+    let help = "For how long the sink takes nothing; 0 while it does";
+    gauge(encoder, ("streamjob_sink_unreachable_seconds", help), &seconds(&sink.outage))?;
+    let help = "For how long a broker that is to be read from does not answer; 0 while all do";
+    gauge(encoder, ("streamjob_source_unreachable_seconds", help), &seconds(source))
 }
 
 fn counter(encoder: &mut DescriptorEncoder<'_>, (name, help): (&str, &str), value: u64) -> fmt::Result {

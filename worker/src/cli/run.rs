@@ -22,6 +22,7 @@ use super::state::StateError;
 use super::{control, logs, manifest, worker};
 use crate::admin::{Admin, AdminError};
 use crate::metrics::JobMetrics;
+use crate::outages::Outages;
 use crate::pipeline::clock::{Clock, SystemClock};
 use crate::progress::{Display, Progress, Screen, Summary, Usage};
 use crate::runtime::{self, Ending, Inputs, Job, Options, RunError, SourceInputs, Started, State, StopFlag};
@@ -84,9 +85,11 @@ fn run_plan(plan: Plan, args: &RunArgs, screen: Screen) -> Result<Exit, Failure>
     let started = Instant::now();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let plan = Arc::new(plan);
-    let inputs: Arc<dyn Inputs> = Arc::new(SourceInputs::new(Arc::clone(&plan), Arc::clone(&clock)));
+    let outages = Outages::default();
+    let inputs = SourceInputs::new(Arc::clone(&plan), Arc::clone(&clock)).with_outages(&outages);
+    let inputs: Arc<dyn Inputs> = Arc::new(inputs);
     let begin = begin_at(args, &plan)?;
-    let state = State::open(&plan)?;
+    let state = State::open_noting(&plan, outages.clone())?;
     let begun = match runtime::start(&state, &plan, &*inputs, begin, &*clock)? {
         Started::Begun(begun) => *begun,
         Started::Finished(last) => {
@@ -100,7 +103,7 @@ fn run_plan(plan: Plan, args: &RunArgs, screen: Screen) -> Result<Exit, Failure>
     };
     info!(job = plan.job, "{}", begun.beginning);
     let metrics = JobMetrics::new(&plan.job, plan.parallelism, begun.partition_names());
-    let metrics = Arc::new(metrics.with_failures_of(&state.store));
+    let metrics = Arc::new(metrics.with_outages(outages));
     let stop = StopFlag::default();
     let signals = Signals::watch({
         let stop = stop.clone();

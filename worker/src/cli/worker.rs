@@ -55,11 +55,12 @@ pub(super) fn worker(args: &WorkerArgs) -> Exit {
     let names = (0..args.partitions).map(|id| format!("partition-{id}"));
     let metrics = Arc::new(JobMetrics::new(&plan.job, plan.parallelism, names));
     let served = || -> Result<(), RunError> {
-        let state = State::open(&plan)?;
+        let outages = metrics.outages.clone();
+        let state = State::open_noting(&plan, outages.clone())?;
         let link = inherited_link(generation)
             .map_err(|source| RunError::Thread { thread: "link".to_owned(), source })?;
         let setup = WorkerSetup {
-            inputs: Arc::new(SourceInputs::new(Arc::clone(&plan), Arc::clone(&clock))),
+            inputs: Arc::new(SourceInputs::new(Arc::clone(&plan), Arc::clone(&clock)).with_outages(&outages)),
             plan: Arc::clone(&plan),
             options: Options { batch_rows: args.batch_rows, ..Options::default() },
             store: state.store.clone(),

@@ -9,6 +9,7 @@ use std::time::Duration;
 use rdkafka::consumer::Consumer;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{Offset, TopicPartitionList};
+use streamjob_checkpoint::outage::Outage;
 use streamjob_checkpoint::retry::Pauses;
 use streamjob_crds::{KafkaRole, PROGRESS_TOPIC};
 use streamjob_plan::KafkaClusterPlan;
@@ -50,13 +51,15 @@ pub fn consumer_config(plan: &KafkaClusterPlan, group: &str) -> Result<KafkaConf
 pub struct Cluster {
     consumer: Arc<WatchedConsumer>,
     servers: String,
+    outage: Arc<Outage>,
 }
 
 impl Cluster {
-    /// Sets a client up. It connects when something is asked.
-    pub fn new(plan: &KafkaClusterPlan, group: &str) -> Result<Self, ConfigError> {
+    /// Sets a client up. It connects when something is asked; that there is no answer is noted there.
+    pub fn new(plan: &KafkaClusterPlan, group: &str, outage: &Arc<Outage>) -> Result<Self, ConfigError> {
         let consumer = Arc::new(consumer_config(plan, group)?.create(Watch::default())?);
-        Ok(Self { consumer, servers: plan.bootstrap_servers.clone() })
+        let outage = Arc::clone(outage);
+        Ok(Self { consumer, servers: plan.bootstrap_servers.clone(), outage })
     }
 
     /// The cluster's id.
@@ -130,7 +133,10 @@ impl Cluster {
         let mut failures = 0;
         loop {
             let error = match ask() {
-                Ok(answer) => return Ok(answer),
+                Ok(answer) => {
+                    self.outage.answered();
+                    return Ok(answer);
+                }
                 Err(error) => error,
             };
             // Events wait in the consumer's queue for someone who looks: each call takes one.
@@ -149,6 +155,7 @@ impl Cluster {
             }
             let cause = watch.trouble(RECENT).map_or_else(|| error.to_string(), |(_, reason)| reason);
             warn!(servers = self.servers, what, cause, "no answer from Kafka; asked again");
+            self.outage.failed(&format!("{} does not {what}: {cause}", self.servers));
             failures += 1;
             std::thread::sleep(PAUSES.after(failures));
         }

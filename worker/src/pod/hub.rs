@@ -182,7 +182,7 @@ impl Hub {
             checkpoints_since_start: number(relaxed(&checkpoints.committed)),
             records: number(self.metrics.sum(|slot| &slot.rows_in)),
             unpublished_bytes: number(relaxed(&self.metrics.unpublished_bytes)),
-            waiting_for: self.metrics.failures.waiting_for(),
+            waiting_for: self.metrics.outages.waiting_for(),
             operation: book.last.clone(),
             failure: book.failure.clone(),
         }

@@ -68,7 +68,7 @@ impl Pod {
             incarnation: args.incarnation,
             pod_uid: std::env::var("POD_UID").ok().filter(|uid| !uid.is_empty()),
             started_ms: clock.now_ms(),
-            metrics: Arc::new(metrics.with_failures_of(&state.store)),
+            metrics: Arc::new(metrics.with_outages(state.outages.clone())),
             clock,
             stop: StopFlag::default(),
             desk: Arc::new(Desk::default()),

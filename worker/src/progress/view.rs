@@ -49,6 +49,7 @@ struct Checkpoints {
     step: CheckpointStep,
     unpublished_bytes: u64,
     retries_waiting: u64,
+    waiting_for: Option<String>,
 }
 
 impl Sample {
@@ -145,6 +146,7 @@ impl View {
             checkpoint_age_seconds = self.checkpoints.last.as_ref().map(|_| self.checkpoints.age.as_secs()),
             checkpoints_failed = self.checkpoints.failed,
             unpublished_bytes = self.checkpoints.unpublished_bytes,
+            waits_for = self.checkpoints.waiting_for,
             "progress"
         );
     }
@@ -161,7 +163,8 @@ impl Checkpoints {
             unresolved: checkpoints.unresolved.load(Relaxed),
             step: checkpoints.step(),
             unpublished_bytes: metrics.unpublished_bytes.load(Relaxed),
-            retries_waiting: metrics.failures.waiting.load(Relaxed),
+            retries_waiting: metrics.retries().1,
+            waiting_for: metrics.outages.waiting_for(),
         }
     }
 
@@ -188,8 +191,10 @@ impl Checkpoints {
         if self.failed > 0 {
             line.push_str(&format!(" · {} abandoned", count(self.failed)));
         }
-        if self.retries_waiting > 0 {
-            line.push_str(" · store or output fails, trying again");
+        match &self.waiting_for {
+            Some(waiting_for) => line.push_str(&format!(" · waits for {waiting_for}")),
+            None if self.retries_waiting > 0 => line.push_str(" · store or output fails, trying again"),
+            None => {}
         }
         if self.unpublished_bytes > 0 {
             line.push_str(&format!(" · {} unpublished", bytes(self.unpublished_bytes)));

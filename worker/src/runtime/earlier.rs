@@ -3,8 +3,10 @@
 //! Owns: that it goes where it belongs when a new life begins.
 //! Never: holds up the new life: what cannot be published is given up, as its state was.
 
+use std::sync::Arc;
+
 use streamjob_checkpoint::record::Record;
-use streamjob_checkpoint::retry::with_causes;
+use streamjob_checkpoint::retry::{Retries, with_causes};
 use streamjob_plan::Plan;
 use uuid::Uuid;
 
@@ -56,8 +58,9 @@ fn publish(
     let folders = wiring::folders(plan);
     let publisher = Publisher {
         store: state.store.clone(),
+        retries: Retries::default().known_to(Arc::clone(&state.outages.sink)),
         files: FilePublisher::new(folders.clone(), Uuid::new_v4().simple().to_string()),
-        topics: wiring::kafka_publisher(plan, life).map(tokio::sync::Mutex::new),
+        topics: wiring::kafka_publisher(plan, life, &state.outages).map(tokio::sync::Mutex::new),
         generation: now.generation,
     };
     let files = state.runtime().block_on(publisher.publish(output))?;

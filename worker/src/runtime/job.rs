@@ -23,8 +23,9 @@ use super::messages::Publication;
 use super::priority::give_way;
 use super::worker::wiring;
 use super::{RunError, location};
+use crate::outages::Outages;
 use crate::pipeline::clock::Clock;
-use crate::pipeline::records::{MakeDecoder, PartitionReader, SourceError};
+use crate::pipeline::records::{PartitionReader, SourceError};
 use crate::pipeline::sink::{self, Folder, NewestOutput, Target, Topic};
 use crate::pipeline::{decode, source};
 use crate::progress::beginning;
@@ -54,31 +55,36 @@ pub trait Inputs: Send + Sync {
 /// What the plan's source names.
 pub struct SourceInputs {
     plan: Arc<Plan>,
-    clock: Arc<dyn Clock>,
-    decoder: MakeDecoder,
+    with: source::With,
 }
 
 impl SourceInputs {
     /// The inputs of a plan.
     pub fn new(plan: Arc<Plan>, clock: Arc<dyn Clock>) -> Self {
         let decoder = decode::maker(&plan.source);
-        Self { plan, clock, decoder }
+        let outage = Outages::default().source;
+        Self { plan, with: source::With { clock, decoder, outage } }
+    }
+
+    /// The same, noting there if brokers do not answer.
+    pub fn with_outages(mut self, outages: &Outages) -> Self {
+        self.with.outage = Arc::clone(&outages.source);
+        self
     }
 }
 
 impl Inputs for SourceInputs {
     fn list(&self) -> Result<Vec<PartitionState>, SourceError> {
-        let partitions = source::open(&self.plan.source, Arc::clone(&self.clock), Arc::clone(&self.decoder))?;
+        let partitions = source::open(&self.plan.source, self.with.clone())?;
         Ok(partitions.iter().map(|partition| partition.state().clone()).collect())
     }
 
     fn grown(&self, states: &[PartitionState]) -> Result<Vec<PartitionState>, SourceError> {
-        source::grown(&self.plan.source, states)
+        source::grown(&self.plan.source, states, &self.with.outage)
     }
 
     fn open(&self, states: &[PartitionState]) -> Result<Vec<Input>, SourceError> {
-        let (clock, decoder) = (Arc::clone(&self.clock), Arc::clone(&self.decoder));
-        let partitions = source::reopen(&self.plan.source, clock, decoder, states)?;
+        let partitions = source::reopen(&self.plan.source, self.with.clone(), states)?;
         let input = |partition: source::Partition| Input {
             state: partition.state().clone(),
             open: Box::new(move || partition.open_at(&partition.state().position.clone())),
@@ -94,13 +100,21 @@ pub struct State {
     pub store: StateStore,
     /// The records.
     pub log: Log,
+    /// Where it is noted if it is away, or another that the job depends on.
+    pub outages: Outages,
     runtime: Arc<Runtime>,
 }
 
 impl State {
     /// The state of a plan's job, in its folder, which is made if it is not there.
     pub fn open(plan: &Plan) -> Result<Self, RunError> {
-        let state = Self::over(location::open(&plan.state.location)?)?;
+        Self::open_noting(plan, Outages::default())
+    }
+
+    /// The same, noting there if it is away.
+    pub fn open_noting(plan: &Plan, outages: Outages) -> Result<Self, RunError> {
+        let store = location::open(&plan.state.location)?.failing_into(Arc::clone(&outages.store));
+        let state = Self { outages, ..Self::over(store)? };
         location::warn_if_untested(&plan.state.location);
         // A store that is away is waited for: it would be waited for all the same by whoever started the job again.
         state.probe(Patience::Endless)?;
@@ -123,7 +137,8 @@ impl State {
             .build()
             .map_err(|source| RunError::Thread { thread: "store".to_owned(), source })?;
         let log = Log::new(store.clone());
-        Ok(Self { store, log, runtime: Arc::new(runtime) })
+        let outages = Outages { store: Arc::clone(store.retries().failures()), ..Outages::default() };
+        Ok(Self { store, log, outages, runtime: Arc::new(runtime) })
     }
 
     /// What the calls of store and log run on.
@@ -236,7 +251,7 @@ pub fn start_as(
     let published = refuse_to_publish_again(state, &log, plan, &starting.begin)?;
     let request = StartRequest {
         owner: starting.owner.clone(),
-        sink: sink_identity(plan)?,
+        sink: sink_identity(plan, &state.outages)?,
         fingerprint: plan.fingerprint(),
         claimant: starting.claimant,
         begin: starting.begin.clone(),
@@ -275,12 +290,12 @@ pub fn start_as(
 }
 
 /// What each target is: a folder, or a topic of a cluster, which is known by its id.
-fn sink_identity(plan: &Plan) -> Result<BTreeMap<String, String>, RunError> {
+fn sink_identity(plan: &Plan, outages: &Outages) -> Result<BTreeMap<String, String>, RunError> {
     let folders = wiring::folders(plan).into_iter();
     let folder = |(target, folder): (Target, Folder)| (target.name().to_owned(), shown(&folder.path));
     let mut identity: BTreeMap<String, String> = folders.map(folder).collect();
     if let Some(output) = &plan.kafka_output {
-        let cluster = sink::cluster_id(&output.cluster)?;
+        let cluster = sink::cluster_id(&output.cluster, &outages.sink.outage)?;
         let topics = wiring::topics(plan).into_iter();
         let topic = |(target, topic): (Target, Topic)| {
             (target.name().to_owned(), format!("kafka:{cluster}/{}", topic.name))

@@ -184,6 +184,7 @@ impl Log {
             match answered {
                 Ok(answer) => {
                     tries = None;
+                    retries.answered();
                     machine.on(answer);
                 }
                 Err(error) => {

@@ -16,7 +16,7 @@ use object_store::{Error, ObjectStore, ObjectStoreExt as _, PutMode, PutOptions,
 use crate::checkpoint::Object;
 use crate::ids::{Hash, WriterId};
 use crate::planted::{self, Bug};
-use crate::retry::{Pacer, Patience, Retries};
+use crate::retry::{Failures, Pacer, Patience, Retries};
 
 use error::Asked;
 
@@ -129,6 +129,11 @@ impl StateStore {
     /// The same in another time.
     pub fn paced_by(self, pacer: Arc<dyn Pacer>) -> Self {
         Self { retries: Retries::paced_by(pacer), ..self }
+    }
+
+    /// The same, of which this is known when a call fails.
+    pub fn failing_into(self, failures: Arc<Failures>) -> Self {
+        Self { retries: self.retries.known_to(failures), ..self }
     }
 
     /// A folder of it, such as a savepoint's.

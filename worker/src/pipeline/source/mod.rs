@@ -17,6 +17,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
 use streamjob_checkpoint::checkpoint::{FileIdentity, PartitionState, PartitionStatus, SourcePosition};
+use streamjob_checkpoint::outage::Outage;
 use streamjob_plan::{FilesPlan, GeneratorPlan, SourceKind, SourcePlan};
 use tracing::warn;
 
@@ -43,23 +44,30 @@ enum Kind {
     Generator { generator: Generator, partition: u32 },
 }
 
+/// What partitions are opened with.
+#[derive(Clone)]
+pub struct With {
+    /// What generators go by.
+    pub clock: Arc<dyn Clock>,
+    /// What turns bytes into rows.
+    pub decoder: MakeDecoder,
+    /// Where it is noted if brokers do not answer.
+    pub outage: Arc<Outage>,
+}
+
 /// The partitions of a source: files sorted by name, generators by number. A partition's index in this list is its id.
 ///
 /// Files are looked up now and opened later. A generator's clock starts now.
-pub fn open(
-    source: &SourcePlan,
-    clock: Arc<dyn Clock>,
-    decoder: MakeDecoder,
-) -> Result<Vec<Partition>, SourceError> {
+pub fn open(source: &SourcePlan, with: With) -> Result<Vec<Partition>, SourceError> {
     let states = match &source.kind {
         SourceKind::Files(plan) => files_states(plan)?,
-        SourceKind::Kafka(plan) => kafka::states(plan)?,
+        SourceKind::Kafka(plan) => kafka::states(plan, &with.outage)?,
         SourceKind::Generator(plan) => {
-            let position = SourcePosition::Row { row: 0, started_ms: clock.now_ms() };
+            let position = SourcePosition::Row { row: 0, started_ms: with.clock.now_ms() };
             (0..plan.partitions).map(|id| state(generator::name(id), Vec::new(), position)).collect()
         }
     };
-    partitions(source, clock, decoder, states)
+    partitions(source, with, states)
 }
 
 /// The partitions that a checkpoint has, in its order; [`Partition::state`] gives back what is in it.
@@ -68,8 +76,7 @@ pub fn open(
 /// in the checkpoint are told of, once, and not read.
 pub fn reopen(
     source: &SourcePlan,
-    clock: Arc<dyn Clock>,
-    decoder: MakeDecoder,
+    with: With,
     states: &[PartitionState],
 ) -> Result<Vec<Partition>, SourceError> {
     match &source.kind {
@@ -79,16 +86,20 @@ pub fn reopen(
             }
             tell_of_new_files(plan, states);
         }
-        SourceKind::Kafka(plan) => kafka::check(plan, states)?,
+        SourceKind::Kafka(plan) => kafka::check(plan, states, &with.outage)?,
         SourceKind::Generator(plan) => check_generator(plan, states)?,
     }
-    partitions(source, clock, decoder, states.to_vec())
+    partitions(source, with, states.to_vec())
 }
 
 /// The partitions that came since those of a checkpoint were found, at their beginning: of topics that have no end.
-pub fn grown(source: &SourcePlan, states: &[PartitionState]) -> Result<Vec<PartitionState>, SourceError> {
+pub fn grown(
+    source: &SourcePlan,
+    states: &[PartitionState],
+    outage: &Arc<Outage>,
+) -> Result<Vec<PartitionState>, SourceError> {
     match &source.kind {
-        SourceKind::Kafka(plan) => kafka::grown(plan, states),
+        SourceKind::Kafka(plan) => kafka::grown(plan, states, outage),
         SourceKind::Files(_) | SourceKind::Generator(_) => Ok(Vec::new()),
     }
 }
@@ -117,8 +128,7 @@ fn state(name: String, files: Vec<FileIdentity>, position: SourcePosition) -> Pa
 
 fn partitions(
     source: &SourcePlan,
-    clock: Arc<dyn Clock>,
-    decoder: MakeDecoder,
+    With { clock, decoder, outage }: With,
     states: Vec<PartitionState>,
 ) -> Result<Vec<Partition>, SourceError> {
     let generator = match &source.kind {
@@ -129,7 +139,7 @@ fn partitions(
         }
     };
     let topics = match &source.kind {
-        SourceKind::Kafka(plan) => Some(Arc::new(Topics::new(plan, &states)?)),
+        SourceKind::Kafka(plan) => Some(Arc::new(Topics::new(plan, &states, outage)?)),
         SourceKind::Files(_) | SourceKind::Generator(_) => None,
     };
     let partition = |(id, state)| {

@@ -167,8 +167,7 @@ impl Begun {
     }
 
     fn reopen(&self) -> Result<Vec<Partition>, SourceError> {
-        let clock = Arc::new(SystemClock::new());
-        reopen(&self.source, clock, decode::maker(&self.source), &self.states)
+        reopen(&self.source, super::tests::with(&self.source), &self.states)
     }
 
     fn keys(&self) -> Vec<String> {

@@ -36,8 +36,13 @@ pub(super) fn source(patterns: &[PathBuf], one_partition: bool, format: FormatPl
     }
 }
 
+pub(super) fn with(source: &SourcePlan) -> With {
+    let outage = Arc::new(Outage::of("the source"));
+    With { clock: Arc::new(SystemClock::new()), decoder: decode::maker(source), outage }
+}
+
 pub(super) fn partitions(source: &SourcePlan) -> Result<Vec<Partition>, SourceError> {
-    open(source, Arc::new(SystemClock::new()), decode::maker(source))
+    open(source, with(source))
 }
 
 /// All that a partition gives.

@@ -16,7 +16,7 @@ use streamjob_checkpoint::log::{CommitError, Log};
 use streamjob_checkpoint::protocol::{Commit, CommitPermit};
 use streamjob_checkpoint::record::{Record, Stored};
 use streamjob_checkpoint::retention::{Retention, RetentionError, Sweep};
-use streamjob_checkpoint::retry::{Patience, with_causes};
+use streamjob_checkpoint::retry::{Patience, Retries, with_causes};
 use streamjob_checkpoint::savepoint;
 use tokio::runtime::Handle;
 use tokio::sync::Mutex;
@@ -53,6 +53,8 @@ struct Shared {
     kept: StdMutex<Kept>,
     metrics: Arc<JobMetrics>,
     clock: Arc<dyn Clock>,
+    /// What tries again when a folder of the output cannot be written.
+    output: Retries,
 }
 
 /// The newest epoch of ours, and the records that are being copied.
@@ -65,10 +67,11 @@ struct Kept {
 impl Effects {
     /// Effects on the world of this setup; what comes of them goes to `answers`.
     pub(super) fn new(setup: CoordinatorSetup, answers: Sender<Input>) -> Self {
-        let CoordinatorSetup { plan, log, permit, folders, metrics, clock, runtime, .. } = setup;
+        let CoordinatorSetup { plan, log, permit, folders, clock, runtime, metrics, .. } = setup;
+        let output = Retries::default().known_to(Arc::clone(&metrics.outages.sink));
         let permit = Mutex::new(permit);
         Self {
-            shared: Arc::new(Shared { log, permit, kept: StdMutex::default(), metrics, clock }),
+            shared: Arc::new(Shared { log, permit, kept: StdMutex::default(), metrics, clock, output }),
             retention: Arc::new(Mutex::new(Retention::new(plan.state.retain, GRACE))),
             folders: Arc::new(folders),
             answers,
@@ -110,7 +113,7 @@ impl Effects {
                 let (folders, files) = (Arc::clone(&folders), Arc::clone(&files));
                 beside(move || list(&folders, (lineage, epoch), &files))
             };
-            let listed = shared.log.store().retries().run(Patience::Endless, list).await;
+            let listed = shared.output.run(Patience::Endless, list).await;
             if listed.is_ok() {
                 let mut permit = shared.permit.lock().await;
                 // Nobody waits for an epoch without output.

@@ -12,6 +12,7 @@ use streamjob_checkpoint::checkpoint::Object;
 use streamjob_checkpoint::ids::{Epoch, Generation, Lineage};
 use streamjob_checkpoint::log::Log;
 use streamjob_checkpoint::outbox::{OutboxChunk, read_outbox};
+use streamjob_checkpoint::retry::Retries;
 use streamjob_checkpoint::store::StateStore;
 use tokio::sync::{Mutex, MutexGuard};
 
@@ -83,6 +84,8 @@ impl PublishThread {
 pub(in crate::runtime) struct Publisher {
     /// Where outboxes are; as long as it goes on when a call fails, the publisher does when a file cannot be written.
     pub store: StateStore,
+    /// What tries again when output cannot be written.
+    pub retries: Retries,
     /// Where their rows go that become files.
     pub files: FilePublisher,
     /// Where their rows go that become records; `None`: nowhere.
@@ -94,7 +97,7 @@ pub(in crate::runtime) struct Publisher {
 impl Publisher {
     /// Finds out what was published before. Nobody who published before us can any more when it returns.
     pub(in crate::runtime) async fn prepare(&self) -> Result<(), RunError> {
-        self.store.retries().run(self.store.patience(), || self.try_prepare()).await
+        self.retries.run(self.store.patience(), || self.try_prepare()).await
     }
 
     /// Slots from this one on publish nothing more.
@@ -137,7 +140,7 @@ impl Publisher {
         &self,
         output: &Publication,
     ) -> Result<Vec<(Target, PublishedFile)>, RunError> {
-        self.store.retries().run(self.store.patience(), || self.try_publish(output)).await
+        self.retries.run(self.store.patience(), || self.try_publish(output)).await
     }
 
     async fn try_publish(&self, output: &Publication) -> Result<Vec<(Target, PublishedFile)>, RunError> {

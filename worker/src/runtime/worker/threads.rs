@@ -12,7 +12,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use streamjob_checkpoint::checkpoint::{Object, PartitionState, PartitionStatus};
 use streamjob_checkpoint::ids::{Epoch, Generation};
-use streamjob_checkpoint::retry::Patience;
+use streamjob_checkpoint::retry::{Patience, Retries};
 use streamjob_checkpoint::transition::{SlotStart, assign};
 use streamjob_core::table::Ahead;
 use tokio::sync::watch;
@@ -187,7 +187,7 @@ impl Threads {
             &channels.budget,
             Arc::new(move || tell(&half_full, Event::OutboxHalfFull)),
         );
-        let thread = thread.with_direct(wiring::direct(&setup.plan, &self.calls)?);
+        let thread = thread.with_direct(wiring::direct(&setup.plan, &self.calls, &setup.metrics.outages)?);
         let sealed = channels.work.0.clone();
         self.launch("outbox", channels.events.clone(), move || {
             give_way();
@@ -246,8 +246,10 @@ impl Threads {
         };
         let publisher = Publisher {
             store: setup.store.clone().with_patience(Patience::Endless),
+            retries: Retries::default().known_to(Arc::clone(&setup.metrics.outages.sink)),
             files: FilePublisher::new(folders(&setup.plan), Uuid::new_v4().simple().to_string()),
-            topics: wiring::kafka_publisher(&setup.plan, life).map(tokio::sync::Mutex::new),
+            topics: wiring::kafka_publisher(&setup.plan, life, &setup.metrics.outages)
+                .map(tokio::sync::Mutex::new),
             generation,
         };
         let (budget, metrics) = (Arc::clone(&channels.budget), Arc::clone(&setup.metrics));

@@ -30,6 +30,7 @@ use crate::durability::Calls;
 use crate::durability::outbox::{Direct, OutboxBudget, OutboxSender};
 use crate::durability::snapshot::emitted_from;
 use crate::durability::uploader::Work;
+use crate::outages::Outages;
 use crate::pipeline::exchange::Exchange;
 use crate::pipeline::preaggregate::PreAggregate;
 use crate::pipeline::sink::{self, Sink};
@@ -286,18 +287,27 @@ pub(in crate::runtime) fn topics(plan: &Plan) -> BTreeMap<sink::Target, sink::To
 }
 
 /// Publishes what goes to topics once it is committed; `None`: nothing does.
-pub(in crate::runtime) fn kafka_publisher(plan: &Plan, life: sink::Life) -> Option<sink::KafkaPublisher> {
+pub(in crate::runtime) fn kafka_publisher(
+    plan: &Plan,
+    life: sink::Life,
+    outages: &Outages,
+) -> Option<sink::KafkaPublisher> {
     let output = plan.kafka_output.as_ref().filter(|output| output.delivery == Delivery::ExactlyOnce)?;
-    Some(sink::KafkaPublisher::new(output.clone(), topic_names(plan), life))
+    let outage = Arc::clone(&outages.sink.outage);
+    Some(sink::KafkaPublisher::new(output.clone(), topic_names(plan), life, outage))
 }
 
 /// Sends what goes to topics when it is made; `None`: nothing does.
-pub(super) fn direct(plan: &Plan, calls: &Calls) -> Result<Option<Box<dyn Direct>>, RunError> {
+pub(super) fn direct(
+    plan: &Plan,
+    calls: &Calls,
+    outages: &Outages,
+) -> Result<Option<Box<dyn Direct>>, RunError> {
     let output = plan.kafka_output.as_ref().filter(|output| output.delivery == Delivery::AtLeastOnce);
     let Some(output) = output else { return Ok(None) };
     let topics = topic_names(plan);
     let targets = topics.keys().map(|target| target.name()).collect();
-    let sink = sink::DirectSink::new(output, topics)?;
+    let sink = sink::DirectSink::new(output, topics, Arc::clone(&outages.sink.outage))?;
     Ok(Some(Box::new(DirectOut { sink, targets, calls: calls.clone() })))
 }
 

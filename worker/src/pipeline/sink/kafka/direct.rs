@@ -4,16 +4,18 @@
 //! Never: takes back what was sent: after a failure some of it is sent again.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::PoisonError;
-use std::time::Duration;
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
 
 use arrow::array::Array as _;
 use rdkafka::error::KafkaError;
 use rdkafka::producer::{Producer as _, ThreadedProducer};
-use streamjob_checkpoint::outbox::Records;
+use streamjob_checkpoint::outage::Outage;
+use streamjob_checkpoint::outbox::{OutboxRecord, Records};
 use streamjob_checkpoint::retry::Passing as _;
 use streamjob_crds::KafkaRole;
 use streamjob_plan::KafkaOutputPlan;
+use tokio::time::timeout;
 
 use super::error::KafkaSinkError;
 use super::producer::{FIXED, Failed, Sending, TURN, check_topic, enqueue};
@@ -25,19 +27,26 @@ const DEFAULTS: &[(&str, &str)] =
     &[("linger.ms", "2"), ("compression.type", "lz4"), ("queue.buffering.max.kbytes", "65536")];
 /// Between two looks at whether anybody still waits.
 const LOOK: Duration = Duration::from_millis(100);
+/// Where all is well records arrive sooner.
+const SLOW: Duration = Duration::from_secs(1);
 
 /// Sends records as they come.
 pub struct DirectSink {
     producer: ThreadedProducer<Sending>,
     failed: Failed,
+    outage: Arc<Outage>,
     topics: BTreeMap<Target, String>,
     /// Topics that were there.
     there: BTreeSet<String>,
 }
 
 impl DirectSink {
-    /// A producer for these topics. It connects when there is something to send.
-    pub fn new(plan: &KafkaOutputPlan, topics: BTreeMap<Target, String>) -> Result<Self, SinkError> {
+    /// A producer for these topics. It connects when there is something to send; that nothing is taken is noted there.
+    pub fn new(
+        plan: &KafkaOutputPlan,
+        topics: BTreeMap<Target, String>,
+        outage: Arc<Outage>,
+    ) -> Result<Self, SinkError> {
         let mut config = KafkaConfig::new(&plan.cluster, KafkaRole::Producer)?;
         config.set_defaults(DEFAULTS);
         config.set_all(FIXED);
@@ -45,7 +54,7 @@ impl DirectSink {
         config.set("message.timeout.ms", "0");
         let failed = Failed::default();
         let producer = config.create(Sending::noting(&failed))?;
-        Ok(Self { producer, failed, topics, there: BTreeSet::new() })
+        Ok(Self { producer, failed, outage, topics, there: BTreeSet::new() })
     }
 
     /// Sends records, waiting for room.
@@ -57,9 +66,25 @@ impl DirectSink {
                 self.wait_for_topic(topic).await?;
                 self.there.insert(topic.to_owned());
             }
-            enqueue(&self.producer, topic, &record).await.map_err(sending(topic))?;
+            self.enqueue(topic, &record).await.map_err(sending(topic))?;
         }
         Ok(())
+    }
+
+    /// Waits for room, and notes it if there is none for long.
+    async fn enqueue(&self, topic: &str, record: &OutboxRecord<'_>) -> Result<(), KafkaError> {
+        loop {
+            // Given up while it waits, it has sent nothing.
+            match timeout(SLOW, enqueue(&self.producer, topic, record)).await {
+                Ok(sent) => return sent,
+                Err(_late) => self.outage.failed(&self.why()),
+            }
+        }
+    }
+
+    fn why(&self) -> String {
+        let trouble = self.producer.client().context().trouble();
+        trouble.unwrap_or_else(|| "brokers do not say that records have arrived".to_owned())
     }
 
     /// That a topic is there; waits for whoever knows.
@@ -74,13 +99,18 @@ impl DirectSink {
 
     /// Waits until all that was sent has arrived.
     pub async fn flush(&mut self) -> Result<(), KafkaSinkError> {
+        let began = Instant::now();
         loop {
             let flushed = self.producer.flush(TURN);
             if let Some(cause) = self.failed.lock().unwrap_or_else(PoisonError::into_inner).take() {
                 return Err(sending("the sink")(cause));
             }
             if flushed.is_ok() {
+                self.outage.answered();
                 return Ok(());
+            }
+            if began.elapsed() >= SLOW {
+                self.outage.failed(&self.why());
             }
             // Whoever waits for us may have gone.
             tokio::task::yield_now().await;

@@ -15,10 +15,12 @@ mod producer;
 mod progress;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::{try_join, try_join_all};
 use streamjob_checkpoint::fail_point;
+use streamjob_checkpoint::outage::Outage;
 use streamjob_checkpoint::outbox::OutboxRecord;
 use streamjob_checkpoint::planted::{self, Bug};
 use streamjob_crds::KafkaRole;
@@ -58,6 +60,7 @@ pub struct KafkaPublisher {
     plan: KafkaOutputPlan,
     topics: BTreeMap<Target, String>,
     life: Life,
+    outage: Arc<Outage>,
     ready: Option<Ready>,
     /// What was known before, if a planted bug does not look again.
     stale: Option<Known>,
@@ -80,14 +83,21 @@ pub struct KafkaPublication<'a> {
 }
 
 /// The id of the cluster that is written to: what stays while brokers and their addresses change. Waits for brokers.
-pub fn cluster_id(cluster: &KafkaClusterPlan) -> Result<String, SinkError> {
-    Ok(Cluster::new(cluster, GROUP)?.id().map_err(KafkaSinkError::Cluster)?)
+/// That there is no answer is noted there.
+pub fn cluster_id(cluster: &KafkaClusterPlan, outage: &Arc<Outage>) -> Result<String, SinkError> {
+    Ok(Cluster::new(cluster, GROUP, outage)?.id().map_err(KafkaSinkError::Cluster)?)
 }
 
 impl KafkaPublisher {
-    /// A publisher into these topics. It talks to the cluster with [`prepare`](Self::prepare).
-    pub fn new(plan: KafkaOutputPlan, topics: BTreeMap<Target, String>, life: Life) -> Self {
-        Self { plan, topics, life, ready: None, stale: None }
+    /// A publisher into these topics. It talks to the cluster with [`prepare`](Self::prepare), and notes it in `outage`
+    /// if there is no answer.
+    pub fn new(
+        plan: KafkaOutputPlan,
+        topics: BTreeMap<Target, String>,
+        life: Life,
+        outage: Arc<Outage>,
+    ) -> Self {
+        Self { plan, topics, life, outage, ready: None, stale: None }
     }
 
     /// Whether records of this target go to a topic.
@@ -140,7 +150,8 @@ impl KafkaPublisher {
             if planted::is(Bug::IdOfProcess) {
                 id += &format!(".{}", std::process::id());
             }
-            producers.insert(slot, Producer::new(&config, &id, &self.plan.cluster.bootstrap_servers)?);
+            let servers = &self.plan.cluster.bootstrap_servers;
+            producers.insert(slot, Producer::new(&config, &id, servers, &self.outage)?);
         }
         try_join_all(producers.values().map(Producer::fence)).await?;
         fail_point::hit("publish.records.fence.after");

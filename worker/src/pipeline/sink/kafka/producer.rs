@@ -12,6 +12,7 @@ use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Header, Message as _, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, Producer as _, ProducerContext, ThreadedProducer};
+use streamjob_checkpoint::outage::Outage;
 use streamjob_checkpoint::outbox::{OutboxRecord, headers};
 
 use super::CALL;
@@ -35,6 +36,8 @@ const FULL_PAUSE: Duration = Duration::from_millis(2);
 /// How long a call may hold the thread, on which other producers have their turn. Flushing takes all of it, as another
 /// thread hears of what has arrived.
 pub(super) const TURN: Duration = Duration::from_millis(2);
+/// Where all is well it takes less.
+const SLOW: Duration = Duration::from_secs(1);
 /// What was refused before that has nothing to do with what fails now.
 const RECENT: Duration = Duration::from_secs(5);
 
@@ -43,6 +46,7 @@ pub(super) struct Producer {
     producer: ThreadedProducer<Sending>,
     failed: Failed,
     progress_end: Arc<AtomicU64>,
+    outage: Arc<Outage>,
     id: String,
     servers: String,
 }
@@ -76,6 +80,13 @@ impl Sending {
     /// What does not arrive is put there.
     pub(super) fn noting(failed: &Failed) -> Self {
         Self { watch: Watch::default(), failed: Arc::clone(failed), progress_end: Arc::default() }
+    }
+}
+
+impl Sending {
+    /// What went wrong lately.
+    pub(super) fn trouble(&self) -> Option<String> {
+        Some(self.watch.trouble(RECENT)?.1)
     }
 }
 
@@ -153,7 +164,13 @@ pub(super) fn check_topic<C: ClientContext>(client: &Client<C>, topic: &str) -> 
 
 impl Producer {
     /// The producer of this transactional id, which is to [fence](Self::fence) before anything else.
-    pub(super) fn new(config: &KafkaConfig, id: &str, servers: &str) -> Result<Self, ConfigError> {
+    /// What it waits for long is noted in `outage`.
+    pub(super) fn new(
+        config: &KafkaConfig,
+        id: &str,
+        servers: &str,
+        outage: &Arc<Outage>,
+    ) -> Result<Self, ConfigError> {
         let mut config = config.clone();
         config.set_defaults(DEFAULTS);
         config.set_all(FIXED);
@@ -163,7 +180,8 @@ impl Producer {
         let sending = Sending::noting(&failed);
         let progress_end = Arc::clone(&sending.progress_end);
         let producer = config.create(sending)?;
-        Ok(Self { producer, failed, progress_end, id: id.to_owned(), servers: servers.to_owned() })
+        let (outage, id, servers) = (Arc::clone(outage), id.to_owned(), servers.to_owned());
+        Ok(Self { producer, failed, progress_end, outage, id, servers })
     }
 
     /// Ends what forerunners have open: none of them can commit any more when it returns.
@@ -211,6 +229,7 @@ impl Producer {
         while self.producer.flush(TURN).is_err() && self.lock_failed().is_none() && began.elapsed() < OUTCOME
         {
             self.check_refused()?;
+            self.note_if_long("records have not arrived", began);
             tokio::task::yield_now().await;
         }
         let began = Instant::now();
@@ -238,13 +257,25 @@ impl Producer {
         let began = Instant::now();
         loop {
             match call(&self.producer) {
-                Ok(()) => return Ok(()),
+                Ok(()) => {
+                    self.outage.answered();
+                    return Ok(());
+                }
                 Err(KafkaError::Transaction(error)) if error.is_retriable() && began.elapsed() < OUTCOME => {}
                 Err(error) => return Err(self.failed_to(action)(error)),
             }
             self.check_refused()?;
+            self.note_if_long(action, began);
             // Whoever waits for us may have gone.
             tokio::task::yield_now().await;
+        }
+    }
+
+    fn note_if_long(&self, what: &str, began: Instant) {
+        if began.elapsed() >= SLOW {
+            let trouble = self.producer.client().context().trouble();
+            let trouble = trouble.unwrap_or_else(|| "no answer".to_owned());
+            self.outage.failed(&format!("{what} `{}`: {trouble}", self.id));
         }
     }
 

@@ -8,8 +8,10 @@ mod rows;
 mod topics;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use streamjob_checkpoint::checkpoint::{PartitionState, PartitionStatus, SourcePosition, TopicPartition};
+use streamjob_checkpoint::outage::Outage;
 use streamjob_plan::{KafkaSourcePlan, KafkaStart, KafkaUntil};
 use tracing::{info, warn};
 
@@ -20,8 +22,11 @@ use crate::kafka::{Cluster, TopicError};
 use crate::pipeline::records::SourceError;
 
 /// The partitions at their beginning, in the order of topics and numbers. Asks the cluster, and waits for it.
-pub(super) fn states(plan: &KafkaSourcePlan) -> Result<Vec<PartitionState>, SourceError> {
-    let cluster = Cluster::new(&plan.cluster, &plan.group)?;
+pub(super) fn states(
+    plan: &KafkaSourcePlan,
+    outage: &Arc<Outage>,
+) -> Result<Vec<PartitionState>, SourceError> {
+    let cluster = Cluster::new(&plan.cluster, &plan.group, outage)?;
     let id = cluster.id()?;
     let topics = topics(&cluster, &plan.topics)?;
     check_start_offsets(plan, &topics)?;
@@ -56,11 +61,12 @@ fn beginning(topic: TopicPartition, offset: u64) -> PartitionState {
 pub(super) fn grown(
     plan: &KafkaSourcePlan,
     states: &[PartitionState],
+    outage: &Arc<Outage>,
 ) -> Result<Vec<PartitionState>, SourceError> {
     if plan.until.is_some() {
         return Ok(Vec::new());
     }
-    let cluster = Cluster::new(&plan.cluster, &plan.group)?;
+    let cluster = Cluster::new(&plan.cluster, &plan.group, outage)?;
     let mut grown = Vec::new();
     for (name, topic) in topics(&cluster, &plan.topics)? {
         // What is gone or another one is told of when the partitions are opened.
@@ -136,7 +142,11 @@ fn span(
 }
 
 /// That the partitions of a checkpoint which are not read to their end are there, the same as they were.
-pub(super) fn check(plan: &KafkaSourcePlan, states: &[PartitionState]) -> Result<(), SourceError> {
+pub(super) fn check(
+    plan: &KafkaSourcePlan,
+    states: &[PartitionState],
+    outage: &Arc<Outage>,
+) -> Result<(), SourceError> {
     let mut unfinished = Vec::new();
     for state in states {
         let (topic, offset) = of(state)?;
@@ -147,7 +157,7 @@ pub(super) fn check(plan: &KafkaSourcePlan, states: &[PartitionState]) -> Result
     if unfinished.is_empty() {
         return Ok(());
     }
-    let cluster = Cluster::new(&plan.cluster, &plan.group)?;
+    let cluster = Cluster::new(&plan.cluster, &plan.group, outage)?;
     let there = topics(&cluster, &plan.topics)?;
     for (topic, offset) in &unfinished {
         check_identity(topic, there.get(&topic.name).and_then(Option::as_ref))?;

@@ -12,6 +12,7 @@ use base64::prelude::{BASE64_STANDARD_NO_PAD, BASE64_URL_SAFE_NO_PAD};
 use rdkafka::consumer::{CommitMode, Consumer};
 use rdkafka::{Offset, TopicPartitionList};
 use streamjob_checkpoint::checkpoint::{PartitionState, TopicPartition};
+use streamjob_checkpoint::outage::Outage;
 use streamjob_fetch::{Assigned, Fetcher, Partition};
 use streamjob_plan::KafkaSourcePlan;
 use tracing::debug;
@@ -38,6 +39,7 @@ pub(in crate::pipeline::source) struct Topics {
     /// How many partitions of each topic there are to read.
     known: BTreeMap<String, u32>,
     fetcher: Fetcher,
+    outage: Arc<Outage>,
     consumer: Arc<WatchedConsumer>,
     look: Mutex<Look>,
 }
@@ -55,6 +57,7 @@ impl Topics {
     pub(in crate::pipeline::source) fn new(
         plan: &KafkaSourcePlan,
         states: &[PartitionState],
+        outage: Arc<Outage>,
     ) -> Result<Self, SourceError> {
         let known: BTreeMap<_, _> =
             plan.topics.iter().map(|topic| (topic.clone(), known_partitions(states, topic))).collect();
@@ -65,12 +68,17 @@ impl Topics {
         let now = Instant::now();
         let describing = Describing::new(&consumer);
         let look = Look { events_at: now, asked_at: now, waiting: false, answer: Vec::new(), describing };
-        Ok(Self { plan: plan.clone(), known, fetcher, consumer, look: Mutex::new(look) })
+        Ok(Self { plan: plan.clone(), known, fetcher, outage, consumer, look: Mutex::new(look) })
     }
 
     /// What is read.
     pub(super) fn plan(&self) -> &KafkaSourcePlan {
         &self.plan
+    }
+
+    /// Where it is noted if brokers do not answer.
+    pub(super) fn outage(&self) -> &Arc<Outage> {
+        &self.outage
     }
 
     /// Fetches a partition from an offset on.
@@ -106,6 +114,10 @@ impl Topics {
             look.events_at = now;
             // Errors are told by the watch; librdkafka tries again by itself.
             let _event = self.consumer.poll(Duration::ZERO);
+            match self.fetcher.away() {
+                Some(cause) => self.outage.failed(&cause),
+                None => self.outage.answered(),
+            }
         }
         if look.waiting {
             if let Some(answer) = look.describing.answer(0) {
