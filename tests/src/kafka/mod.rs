@@ -170,8 +170,28 @@ impl Cluster {
 
     /// Changes rights, as the arguments of Kafka's own tool say.
     pub fn acls(&self, arguments: &[&str]) -> Result<()> {
-        let client = self.folder.path().join("acls.properties");
+        self.tool("org.apache.kafka.tools.AclCommand", arguments)
+    }
+
+    /// Gives a user another password, or makes the user.
+    pub fn set_password(&self, user: &str, password: &str) -> Result<()> {
+        let scram = format!("SCRAM-SHA-512=[password={password}]");
+        let of_user = ["--alter", "--entity-type", "users", "--entity-name", user, "--add-config", &scram];
+        self.tool("kafka.admin.ConfigCommand", &of_user)
+    }
+
+    /// Runs one of Kafka's own tools on the cluster.
+    fn tool(&self, class: &str, arguments: &[&str]) -> Result<()> {
+        let client = self.folder.path().join("tool.properties");
         let mut text = String::new();
+        if let (Some((user, password)), None) = (&self.spec.security.user, &self.spec.security.tls) {
+            write!(
+                text,
+                "security.protocol=SASL_PLAINTEXT\nsasl.mechanism=SCRAM-SHA-512\n\
+                 sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required \
+                 username=\"{user}\" password=\"{password}\";\n"
+            )?;
+        }
         if let Some((authority, identity)) = &self.spec.security.tls {
             write!(
                 text,
@@ -183,7 +203,7 @@ impl Cluster {
         }
         std::fs::write(&client, text)?;
         let mut command = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("broker"));
-        command.args(["tool", "org.apache.kafka.tools.AclCommand", "--bootstrap-server", &self.bootstrap()]);
+        command.args(["tool", class, "--bootstrap-server", &self.bootstrap()]);
         let done = command.arg("--command-config").arg(&client).args(arguments).output()?;
         std::fs::remove_file(client)?;
         let said = [done.stdout, done.stderr].concat();

@@ -3,35 +3,19 @@
 //! Owns: the gauges, the lines of the log.
 //! Never: looks at results: `durability/topics` does.
 
-use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use streamjob_tests::admin;
 use streamjob_tests::job::JobFolder;
 use streamjob_tests::kafka::{Cluster, ClusterSpec, Producing};
-use streamjob_tests::process::{Running, Signal};
+use streamjob_tests::process::Signal;
 use streamjob_tests::proxy::Link;
 
 use super::{eventually, row, start_with};
 
-/// Where the job's metrics are, once it has begun.
-fn admin(running: &Running) -> Result<String> {
-    let mut address = None;
-    eventually("the job has begun", || {
-        let said = running.said();
-        let found = said.split_whitespace().find_map(|word| word.strip_prefix("admin="));
-        address = found.map(|found| found.trim_matches('"').to_owned());
-        Ok(address.is_some())
-    })?;
-    address.context("it says where its metrics are")
-}
-
 fn gauge(address: &str, name: &str) -> Result<f64> {
-    let mut stream = TcpStream::connect(address)?;
-    stream.write_all(b"GET /metrics HTTP/1.0\r\nHost: test\r\n\r\n")?;
-    let mut text = String::new();
-    stream.read_to_string(&mut text)?;
+    let text = admin::get(address, "/metrics")?;
     let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
     Ok(value.with_context(|| format!("no {name} in {text}"))?.parse()?)
 }
@@ -40,7 +24,7 @@ fn gauge(address: &str, name: &str) -> Result<f64> {
 /// that it is over.
 fn is_seen(brokers: &Cluster, folder: &JobFolder, gauge_name: &str, what: &str) -> Result<()> {
     let mut running = start_with(folder, &["--admin", "127.0.0.1:0"])?;
-    let address = admin(&running)?;
+    let address = admin::address(&running)?;
     eventually("a first checkpoint", || Ok(gauge(&address, "streamjob_checkpoints_total")? > 3.0))?;
     let before = gauge(&address, gauge_name)?;
 

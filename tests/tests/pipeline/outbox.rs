@@ -79,14 +79,14 @@ impl Writing {
 fn kept(sealed: &Sealed) -> Option<&str> {
     match sealed {
         Sealed::Kept { cause } => Some(cause),
-        Sealed::Stored(_) | Sealed::Broken { .. } => None,
+        Sealed::Stored(_) | Sealed::Broken(_) => None,
     }
 }
 
 fn stored(sealed: Sealed) -> Option<Vec<(Object, OutboxObject)>> {
     match sealed {
         Sealed::Stored(stored) => Some(stored),
-        Sealed::Kept { .. } | Sealed::Broken { .. } => None,
+        Sealed::Kept { .. } | Sealed::Broken(_) => None,
     }
 }
 

@@ -185,7 +185,13 @@ impl Failures {
     /// None so far, of calls of this.
     pub fn of(outage: Outage) -> Self {
         let outage = Arc::new(outage);
-        Self { retries: AtomicU64::new(0), waiting: AtomicU64::new(0), outage, said: Mutex::default(), cause: Mutex::default() }
+        Self {
+            retries: AtomicU64::new(0),
+            waiting: AtomicU64::new(0),
+            outage,
+            said: Mutex::default(),
+            cause: Mutex::default(),
+        }
     }
 
     /// A call has succeeded. While others go on failing that is no end of an outage.
@@ -264,7 +270,7 @@ impl Retries {
                 }
                 Err(error) if error.may_pass() => {
                     failing.get_or_insert_with(|| Waiting::begin(&self.failures));
-                    if !self.wait(&mut tries, &error).await {
+                    if !self.pause_after(&mut tries, &error).await {
                         return Err(error);
                     }
                 }
@@ -280,6 +286,11 @@ impl Retries {
 
     /// Waits after a failure; false: there is no further try.
     pub async fn wait(&self, tries: &mut Tries, error: &impl Passing) -> bool {
+        let _failing = Waiting::begin(&self.failures);
+        self.pause_after(tries, error).await
+    }
+
+    async fn pause_after(&self, tries: &mut Tries, error: &impl Passing) -> bool {
         let now = self.pacer.elapsed();
         let Some(pause) = tries.failed(now).filter(|_| error.may_pass()) else { return false };
         let pause = pause.max(error.not_before());

@@ -95,11 +95,20 @@ pub trait Direct: Send {
     /// Whether output for this target is sent at once.
     fn takes(&self, target: &str) -> bool;
 
-    /// Sends it. An error, in words, ends the attempt.
-    fn send(&mut self, target: &str, output: &Output) -> Result<(), String>;
+    /// Sends it. An error ends the attempt.
+    fn send(&mut self, target: &str, output: &Output) -> Result<(), Broken>;
 
     /// Returns when all that was sent has arrived.
-    fn flush(&mut self) -> Result<(), String>;
+    fn flush(&mut self) -> Result<(), Broken>;
+}
+
+/// Why output goes nowhere any more.
+#[derive(Clone, Debug)]
+pub struct Broken {
+    /// In words.
+    pub cause: String,
+    /// Whether another attempt may fare better.
+    pub may_pass: bool,
 }
 
 /// What came of an epoch's outbox.
@@ -111,11 +120,8 @@ pub enum Sealed {
         /// Why.
         cause: String,
     },
-    /// It cannot be encoded: the job cannot go on.
-    Broken {
-        /// Why.
-        cause: String,
-    },
+    /// It cannot be encoded or sent: the attempt cannot go on.
+    Broken(Broken),
 }
 
 /// Writes outboxes, on a thread of its own.
@@ -190,8 +196,8 @@ impl OutboxThread {
             let done = match item {
                 Item::Output { slot, target, output } => match &mut self.direct {
                     Some(direct) if direct.takes(target) => {
-                        if let Err(cause) = direct.send(target, &output) {
-                            return say(self.epoch, Sealed::Broken { cause });
+                        if let Err(broken) = direct.send(target, &output) {
+                            return say(self.epoch, Sealed::Broken(broken));
                         }
                         self.budget.release(output.bytes());
                         continue;
@@ -204,14 +210,15 @@ impl OutboxThread {
                     if !self.passed.iter().all(|&passed| passed) {
                         continue;
                     }
-                    if let Some(Err(cause)) = self.direct.as_mut().map(|direct| direct.flush()) {
-                        return say(self.epoch, Sealed::Broken { cause });
+                    if let Some(Err(broken)) = self.direct.as_mut().map(|direct| direct.flush()) {
+                        return say(self.epoch, Sealed::Broken(broken));
                     }
                     self.seal().map(|sealed| say(epoch, sealed))
                 }
             };
             if let Err(error) = done {
-                return say(self.epoch, Sealed::Broken { cause: with_causes(&error) });
+                let broken = Broken { cause: with_causes(&error), may_pass: false };
+                return say(self.epoch, Sealed::Broken(broken));
             }
         }
     }

@@ -18,7 +18,7 @@ use streamjob_checkpoint::retry::with_causes;
 use streamjob_checkpoint::store::StateStore;
 use streamjob_core::window::{FrozenKind, FrozenSlice};
 
-use super::outbox::Sealed;
+use super::outbox::{Broken, Sealed};
 use super::snapshot::{SlotSnapshot, StateLayout, state_rows};
 use super::{Calls, ObjectWriterId};
 
@@ -55,10 +55,7 @@ pub enum Done {
         cause: String,
     },
     /// Output cannot be written: the job cannot go on.
-    OutboxFailed {
-        /// Why.
-        cause: String,
-    },
+    OutboxFailed(Broken),
 }
 
 /// How long the steps of a checkpoint took.
@@ -147,7 +144,7 @@ impl Uploader {
                                 .extend(stored.into_iter().map(|(object, outbox)| (epoch, object, outbox)));
                         }
                         Sealed::Kept { cause } => open.failed = Some(cause),
-                        Sealed::Broken { cause } => return say(Done::OutboxFailed { cause }),
+                        Sealed::Broken(broken) => return say(Done::OutboxFailed(broken)),
                     }
                     epoch
                 }

@@ -31,9 +31,9 @@ pub fn may_pass(code: RDKafkaErrorCode) -> bool {
 impl Passing for TopicError {
     fn may_pass(&self) -> bool {
         match self {
-            Self::Grown { .. } => true,
-            Self::Refused { .. }
-            | Self::Missing { .. }
+            // A password is read again with the next try, and a right may be given back.
+            Self::Grown { .. } | Self::Refused { .. } => true,
+            Self::Missing { .. }
             | Self::NoOffset { .. }
             | Self::NoPartition { .. }
             | Self::OutOfRange { .. }

@@ -141,8 +141,7 @@ impl Attempts {
                 Ok(Ending::OutOfTime) if !self.stop.is_set() => self.metrics.set_phase(Phase::Starting),
                 ended => return ended,
             }
-            let again = (&owner, generation);
-            match start_again(again, &self.state, &self.plan, (&*self.inputs, &*self.clock)) {
+            match self.begin_again((&owner, generation), &mut failures) {
                 Ok(Started::Finished(_)) => return Ok(Ending::Finished),
                 Ok(Started::Begun(again)) => begun = *again,
                 // What was not known when its time was over has come true.
@@ -162,6 +161,27 @@ impl Attempts {
                 "the hand-over was not complete in time; the job goes on"
             );
             self.stop.resume();
+        }
+    }
+
+    /// Claims the state for the next attempt; again, if that fails with what may pass.
+    fn begin_again(
+        &self,
+        (owner, mut failed): (&Owner, Generation),
+        failures: &mut u32,
+    ) -> Result<Started, RunError> {
+        loop {
+            match start_again((owner, failed), &self.state, &self.plan, (&*self.inputs, &*self.clock)) {
+                Err(error) if error.may_pass() && !self.stop.is_set() => {
+                    *failures += 1;
+                    if !self.pause_after(&error, *failures) {
+                        return Err(error);
+                    }
+                    // It may have claimed the log before it failed.
+                    failed.attempt += 1;
+                }
+                started => return started,
+            }
         }
     }
 

@@ -129,6 +129,8 @@ pub enum RunError {
     OutboxWrite {
         /// Why.
         cause: String,
+        /// Whether another attempt may fare better.
+        may_pass: bool,
     },
     /// Old state cannot be brought back.
     #[error("cannot bring back old state: {cause}")]
@@ -205,7 +207,7 @@ impl Passing for RunError {
             Self::Store(error)
             | Self::Log(LogError::Store(error))
             | Self::Commit(CommitError::Unresolved(error)) => error.may_pass(),
-            Self::Worker { may_pass, .. } => *may_pass,
+            Self::Worker { may_pass, .. } | Self::OutboxWrite { may_pass, .. } => *may_pass,
             Self::Outbox { source } => matches!(&**source, BundleError::Store(error) if error.may_pass()),
             Self::Source(error) => error.may_pass(),
             Self::BadRecord { .. }
@@ -214,7 +216,6 @@ impl Passing for RunError {
             | Self::Log(LogError::Refused(_) | LogError::Record(_) | LogError::NoRecord { .. })
             | Self::Commit(CommitError::Fenced { .. } | CommitError::Refused(_) | CommitError::Record(_))
             | Self::Fenced { .. }
-            | Self::OutboxWrite { .. }
             | Self::Restore { .. }
             | Self::Checkpoint
             | Self::Protocol { .. }

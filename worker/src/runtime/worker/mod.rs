@@ -30,6 +30,7 @@ use super::figures::Figures;
 use super::messages::{FailureKind, PublishedFile, Times, ToCoordinator, ToWorker};
 use super::transport::{WorkerLink, WorkerSender};
 use super::{Inputs, Options, RunError};
+use crate::durability::outbox::Broken;
 use crate::durability::restore::Restored;
 use crate::durability::uploader::{Done, Work};
 use crate::metrics::JobMetrics;
@@ -187,7 +188,9 @@ impl Worker<'_> {
             Event::Uploaded(Done::UploadFailed { epoch, cause }) => {
                 say(self.sender, ToCoordinator::UploadFailed { epoch, cause });
             }
-            Event::Uploaded(Done::OutboxFailed { cause }) => return Err(RunError::OutboxWrite { cause }),
+            Event::Uploaded(Done::OutboxFailed(Broken { cause, may_pass })) => {
+                return Err(RunError::OutboxWrite { cause, may_pass });
+            }
             Event::Published(published) => self.on_published(published)?,
             Event::Restored(restored) => self.on_restored(restored)?,
             Event::OutboxHalfFull => say(self.sender, ToCoordinator::OutboxFull),

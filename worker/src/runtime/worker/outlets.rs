@@ -8,10 +8,11 @@ use std::collections::BTreeSet;
 use arrow::array::RecordBatch;
 use streamjob_checkpoint::ids::Epoch;
 use streamjob_checkpoint::outbox::Output;
+use streamjob_checkpoint::retry::{Passing as _, with_causes};
 
 use crate::durability::Calls;
-use crate::durability::outbox::{Direct, OutboxSender};
-use crate::pipeline::sink::{Chunk, DirectSink, Outbox, Sink, SinkError, Target};
+use crate::durability::outbox::{Broken, Direct, OutboxSender};
+use crate::pipeline::sink::{Chunk, DirectSink, KafkaSinkError, Outbox, Sink, SinkError, Target};
 
 /// The sinks of one slot, but for bad records.
 pub(super) struct Outlets {
@@ -42,16 +43,24 @@ impl Direct for DirectOut {
         self.targets.contains(target)
     }
 
-    fn send(&mut self, target: &str, output: &Output) -> Result<(), String> {
+    fn send(&mut self, target: &str, output: &Output) -> Result<(), Broken> {
         let Self { sink, calls, .. } = self;
         let target = Target::named(target).expect("slots name their targets");
         let Output::Records(records) = output else { unreachable!("a topic takes records") };
-        calls.ask(sink.send(target, records))
+        answered(calls.wait(sink.send(target, records)))
     }
 
-    fn flush(&mut self) -> Result<(), String> {
+    fn flush(&mut self) -> Result<(), Broken> {
         let Self { sink, calls, .. } = self;
-        calls.ask(sink.flush())
+        answered(calls.wait(sink.flush()))
+    }
+}
+
+fn answered(answer: Option<Result<(), KafkaSinkError>>) -> Result<(), Broken> {
+    match answer {
+        Some(Ok(())) => Ok(()),
+        Some(Err(error)) => Err(Broken { cause: with_causes(&error), may_pass: error.may_pass() }),
+        None => Err(Broken { cause: "the worker ends".to_owned(), may_pass: true }),
     }
 }
 

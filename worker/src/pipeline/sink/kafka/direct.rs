@@ -35,6 +35,7 @@ pub struct DirectSink {
     producer: ThreadedProducer<Sending>,
     failed: Failed,
     outage: Arc<Outage>,
+    servers: String,
     topics: BTreeMap<Target, String>,
     /// Topics that were there.
     there: BTreeSet<String>,
@@ -54,7 +55,8 @@ impl DirectSink {
         config.set("message.timeout.ms", "0");
         let failed = Failed::default();
         let producer = config.create(Sending::noting(&failed))?;
-        Ok(Self { producer, failed, outage, topics, there: BTreeSet::new() })
+        let servers = plan.cluster.bootstrap_servers.clone();
+        Ok(Self { producer, failed, outage, servers, topics, there: BTreeSet::new() })
     }
 
     /// Sends records, waiting for room.
@@ -66,19 +68,28 @@ impl DirectSink {
                 self.wait_for_topic(topic).await?;
                 self.there.insert(topic.to_owned());
             }
-            self.enqueue(topic, &record).await.map_err(sending(topic))?;
+            self.enqueue(topic, &record).await?;
         }
         Ok(())
     }
 
     /// Waits for room, and notes it if there is none for long.
-    async fn enqueue(&self, topic: &str, record: &OutboxRecord<'_>) -> Result<(), KafkaError> {
+    async fn enqueue(&self, topic: &str, record: &OutboxRecord<'_>) -> Result<(), KafkaSinkError> {
         loop {
             // Given up while it waits, it has sent nothing.
             match timeout(SLOW, enqueue(&self.producer, topic, record)).await {
-                Ok(sent) => return sent,
+                Ok(sent) => return sent.map_err(sending(topic)),
                 Err(_late) => self.outage.failed(&self.why()),
             }
+            self.check_refused()?;
+        }
+    }
+
+    /// A client goes on with the password that it was given: one that is refused is to be followed by another.
+    fn check_refused(&self) -> Result<(), KafkaSinkError> {
+        match self.producer.client().context().refusal() {
+            Some(reason) => Err(KafkaSinkError::Refused { servers: self.servers.clone(), reason }),
+            None => Ok(()),
         }
     }
 
@@ -111,6 +122,7 @@ impl DirectSink {
             }
             if began.elapsed() >= SLOW {
                 self.outage.failed(&self.why());
+                self.check_refused()?;
             }
             // Whoever waits for us may have gone.
             tokio::task::yield_now().await;

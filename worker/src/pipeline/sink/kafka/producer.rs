@@ -88,6 +88,11 @@ impl Sending {
     pub(super) fn trouble(&self) -> Option<String> {
         Some(self.watch.trouble(RECENT)?.1)
     }
+
+    /// What was refused lately.
+    pub(super) fn refusal(&self) -> Option<String> {
+        self.watch.refusal(RECENT)
+    }
 }
 
 impl ClientContext for Sending {
@@ -281,7 +286,7 @@ impl Producer {
 
     /// A client goes on with the password that it was given: one that is refused is to be followed by another.
     fn check_refused(&self) -> Result<(), KafkaSinkError> {
-        match self.producer.client().context().watch.refusal(RECENT) {
+        match self.producer.client().context().refusal() {
             Some(reason) => Err(KafkaSinkError::Refused { servers: self.servers.clone(), reason }),
             None => Ok(()),
         }

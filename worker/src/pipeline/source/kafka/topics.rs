@@ -30,6 +30,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// An answer takes no longer. While no broker can be reached, a question that waits makes librdkafka try thousands of
 /// times a second, whatever pauses are set.
 const ANSWER: Duration = Duration::from_secs(2);
+/// How often a client whose password is refused is followed by another, which reads it anew.
+const RENEWED_EVERY: Duration = Duration::from_secs(5);
 /// How often events are taken.
 const EVENTS_EVERY: Duration = Duration::from_millis(100);
 
@@ -40,11 +42,12 @@ pub(in crate::pipeline::source) struct Topics {
     known: BTreeMap<String, u32>,
     fetcher: Fetcher,
     outage: Arc<Outage>,
-    consumer: Arc<WatchedConsumer>,
     look: Mutex<Look>,
 }
 
 struct Look {
+    consumer: Arc<WatchedConsumer>,
+    renewed_at: Instant,
     events_at: Instant,
     asked_at: Instant,
     waiting: bool,
@@ -63,12 +66,8 @@ impl Topics {
             plan.topics.iter().map(|topic| (topic.clone(), known_partitions(states, topic))).collect();
         let settings = fetch_settings(&plan.cluster, states.len())?;
         let fetcher = Fetcher::start(settings).map_err(|source| SourceError::Thread { source })?;
-        let config = consumer_config(&plan.cluster, &plan.group)?;
-        let consumer: Arc<WatchedConsumer> = Arc::new(config.create(Watch::default())?);
-        let now = Instant::now();
-        let describing = Describing::new(&consumer);
-        let look = Look { events_at: now, asked_at: now, waiting: false, answer: Vec::new(), describing };
-        Ok(Self { plan: plan.clone(), known, fetcher, outage, consumer, look: Mutex::new(look) })
+        let look = Mutex::new(Look::new(plan)?);
+        Ok(Self { plan: plan.clone(), known, fetcher, outage, look })
     }
 
     /// What is read.
@@ -110,10 +109,11 @@ impl Topics {
     pub(super) fn look(&self, known: &TopicPartition) -> Result<(), TopicError> {
         let mut look = self.look.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
+        look.renew(&self.plan, now);
         if now.duration_since(look.events_at) >= EVENTS_EVERY {
             look.events_at = now;
             // Errors are told by the watch; librdkafka tries again by itself.
-            let _event = self.consumer.poll(Duration::ZERO);
+            let _event = look.consumer.poll(Duration::ZERO);
             match self.fetcher.away() {
                 Some(cause) => self.outage.failed(&cause),
                 None => self.outage.answered(),
@@ -146,9 +146,33 @@ impl Topics {
         let mut committed = TopicPartitionList::new();
         let at = Offset::Offset(i64::try_from(offset).unwrap_or(i64::MAX));
         let added = committed.add_partition_offset(&known.name, number, at);
-        let told = added.and_then(|()| self.consumer.commit(&committed, CommitMode::Async));
+        let look = self.look.lock().unwrap_or_else(PoisonError::into_inner);
+        let told = added.and_then(|()| look.consumer.commit(&committed, CommitMode::Async));
         if let Err(error) = told {
             debug!(topic = known.name, partition = known.partition, %error, "the group's offset is not told");
+        }
+    }
+}
+
+impl Look {
+    fn new(plan: &KafkaSourcePlan) -> Result<Self, SourceError> {
+        let config = consumer_config(&plan.cluster, &plan.group)?;
+        let consumer: Arc<WatchedConsumer> = Arc::new(config.create(Watch::default())?);
+        let (now, describing) = (Instant::now(), Describing::new(&consumer));
+        let (waiting, answer) = (false, Vec::new());
+        Ok(Self { consumer, renewed_at: now, events_at: now, asked_at: now, waiting, answer, describing })
+    }
+
+    /// A client goes on with the password that it was given: one that is refused is followed by another.
+    fn renew(&mut self, plan: &KafkaSourcePlan, now: Instant) {
+        let refused = || self.consumer.context().refusal(RENEWED_EVERY).is_some();
+        if now.duration_since(self.renewed_at) < RENEWED_EVERY || !refused() {
+            return;
+        }
+        self.renewed_at = now;
+        match Self::new(plan) {
+            Ok(new) => *self = Self { answer: std::mem::take(&mut self.answer), ..new },
+            Err(error) => debug!(%error, "the client that looks after topics is not renewed"),
         }
     }
 }
