@@ -3,12 +3,19 @@
 //! Owns: retention, topics deleted and made anew, offsets that are not there, brokers that refuse or are away.
 //! Never: expects a retry to mend what no time mends.
 
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
 use anyhow::{Result, ensure};
+use streamjob_tests::admin;
 use streamjob_tests::job::JobFolder;
 use streamjob_tests::kafka::{Cluster, ClusterSpec, Producing, Record, shared};
 use streamjob_tests::process::Signal;
 
-use super::{TopicJob, WITHIN, ends, eventually, expected, fails, results, row, start, topic};
+use super::{TopicJob, WITHIN, ends, eventually, expected, fails, results, row, start, start_with, topic};
 
 /// A job that has read ten records, all of them in a checkpoint, and was killed.
 fn read_ten(name: &str) -> Result<JobFolder> {
@@ -21,6 +28,67 @@ fn read_ten(name: &str) -> Result<JobFolder> {
     running.signal(Signal::Kill)?;
     ends(running)?;
     Ok(folder)
+}
+
+/// Something that is no broker: it ends every connection.
+struct NoBroker {
+    address: String,
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl NoBroker {
+    fn start() -> Result<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0")?;
+        listener.set_nonblocking(true)?;
+        let (address, stop) = (listener.local_addr()?.to_string(), Arc::new(AtomicBool::new(false)));
+        let stopped = Arc::clone(&stop);
+        let thread = std::thread::spawn(move || {
+            while !stopped.load(Ordering::SeqCst) {
+                drop(listener.accept());
+                std::thread::sleep(Duration::from_millis(10));
+            }
+        });
+        Ok(Self { address, stop, thread: Some(thread) })
+    }
+}
+
+impl Drop for NoBroker {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::SeqCst);
+        if let Some(thread) = self.thread.take() {
+            thread.join().expect("it does not panic");
+        }
+    }
+}
+
+#[test]
+fn servers_that_cannot_be_reached_are_told_apart_while_the_job_waits_and_it_can_be_stopped() -> Result<()> {
+    let odd = NoBroker::start()?;
+    let cases = [
+        ("127.0.0.1:1", "nothing listens there"),
+        ("no-such-host.invalid:9092", "no host of this name is known here"),
+        (&odd.address, "does not answer as such a broker"),
+    ];
+    for (servers, expected) in cases {
+        let folder = TopicJob::default().folder(shared(), "whatever")?;
+        let manifest = std::fs::read_to_string(folder.path().join("job.yaml"))?;
+        folder.write("job.yaml", manifest.replace(&shared().bootstrap(), servers))?;
+        let mut running = start_with(&folder, &["--admin", "127.0.0.1:0"])?;
+
+        let told = running.wait_for_line(expected, WITHIN)?;
+        let metrics = admin::get(&admin::address(&running)?, "/metrics")?;
+        running.signal(Signal::Interrupt)?;
+        let ended = ends(running)?;
+
+        assert!(told.contains("WARN") && told.contains("bootstrapServers"), "{servers}: {told}");
+        let away =
+            metrics.lines().find_map(|line| line.strip_prefix("streamjob_source_unreachable_seconds "));
+        assert!(away.is_some_and(|seconds| seconds != "0.0"), "{servers}: {metrics}");
+        assert_eq!(ended.code, Some(130), "{servers}, {}: {}", ended.shown(), ended.said);
+        ensure!(ended.said.contains("stopped before the job has begun"), "{}", ended.said);
+    }
+    Ok(())
 }
 
 #[test]

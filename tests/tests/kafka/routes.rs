@@ -109,7 +109,7 @@ fn a_result_for_a_topic_that_is_not_there_waits_until_someone_makes_it() -> Resu
         job.run_well(&[])?;
 
         let expected = format!(
-            "the topic `{late}`, which the manifest writes to, is not there; create it and run again"
+            "the topic `{late}`, which `spec.pipeline.sink.kafka.topicField` names, is not there; create it and run again"
         );
         assert!(said.contains(&expected), "{said}");
         if delivery == "ExactlyOnce" {

@@ -139,7 +139,7 @@ fn a_topic_that_is_not_there_is_named_with_what_to_do() -> Result<()> {
     let said = String::from_utf8_lossy(&ended.stderr).into_owned();
     assert_eq!(ended.status.code(), Some(1), "{said}");
     assert!(
-        said.contains("the topic `nobody-made-it`, which the manifest writes to, is not there; create it"),
+        said.contains("the topic `nobody-made-it`, which `spec.pipeline.sink.kafka.topic` names, is not there; create it"),
         "{said}"
     );
     Ok(())

@@ -71,14 +71,14 @@ async fn read_blocks(
     object: &Object,
     blocks: impl Iterator<Item = &Block>,
 ) -> Result<(), BundleError> {
-    check_whole(store, object).await?;
+    // Blocks first, as a job reads them: what it says of a damaged one is said here, too.
     let reader = BundleReader::new(store.clone());
     for block in blocks {
         for rows in reader.open_block(block).await? {
             rows?;
         }
     }
-    Ok(())
+    check_whole(store, object).await
 }
 
 async fn read_parts(store: &StateStore, object: &Object, outbox: &OutboxObject) -> Result<(), BundleError> {

@@ -5,6 +5,7 @@
 
 use std::io::IsTerminal;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use streamjob_checkpoint::log::LogError;
@@ -88,8 +89,27 @@ fn run_plan(plan: Plan, args: &RunArgs, screen: Screen) -> Result<Exit, Failure>
     let outages = Outages::default();
     let inputs = SourceInputs::new(Arc::clone(&plan), Arc::clone(&clock)).with_outages(&outages);
     let inputs: Arc<dyn Inputs> = Arc::new(inputs);
+    let metrics = JobMetrics::new(&plan.job, plan.parallelism, Vec::new()).with_outages(outages.clone());
+    let metrics = Arc::new(metrics);
+    let (stop, waiting) = (StopFlag::default(), Arc::new(AtomicBool::new(true)));
+    let signals = Signals::watch({
+        let (stop, waiting) = (stop.clone(), Arc::clone(&waiting));
+        move |signal| {
+            if waiting.load(Ordering::SeqCst) {
+                info!(?signal, "stopped before the job has begun");
+                std::process::exit(i32::from(signal.exit_code()));
+            }
+            stop.set();
+        }
+    })?;
+    // Whoever waits for a store or for brokers can be asked for what, and be stopped.
+    let admin =
+        args.admin.as_deref().map(|address| Admin::start(address, Arc::clone(&metrics))).transpose()?;
+    if let Some(admin) = &admin {
+        info!(admin = admin.address().to_string(), "metrics are served");
+    }
     let begin = begin_at(args, &plan)?;
-    let state = State::open_noting(&plan, outages.clone())?;
+    let state = State::open_noting(&plan, outages)?;
     let begun = match runtime::start(&state, &plan, &*inputs, begin, &*clock)? {
         Started::Begun(begun) => *begun,
         Started::Finished(last) => {
@@ -102,15 +122,9 @@ fn run_plan(plan: Plan, args: &RunArgs, screen: Screen) -> Result<Exit, Failure>
         }
     };
     info!(job = plan.job, "{}", begun.beginning);
-    let metrics = JobMetrics::new(&plan.job, plan.parallelism, begun.partition_names());
-    let metrics = Arc::new(metrics.with_outages(outages));
-    let stop = StopFlag::default();
-    let signals = Signals::watch({
-        let stop = stop.clone();
-        move || stop.set()
-    })?;
-    let admin =
-        args.admin.as_deref().map(|address| Admin::start(address, Arc::clone(&metrics))).transpose()?;
+    metrics.grow_partitions(begun.partition_names());
+    waiting.store(false, Ordering::SeqCst);
+    let before = begun.checkpoint().counters;
     let progress = Progress::start(Arc::clone(&metrics), display(&plan, args, screen))?;
     info!(
         job = plan.job,
@@ -129,7 +143,7 @@ fn run_plan(plan: Plan, args: &RunArgs, screen: Screen) -> Result<Exit, Failure>
     progress.stop();
     // Of a job that could not begin there is nothing to sum up.
     if ending.is_ok() || metrics.sum(|slot| &slot.rows_in) > 0 {
-        let summary = Summary::of(&metrics, started.elapsed(), Usage::now());
+        let summary = Summary::of(&metrics, started.elapsed(), Usage::now()).after(&before);
         match args.log_format {
             LogFormat::Text => logs::say(&summary),
             LogFormat::Json => summary.log(),

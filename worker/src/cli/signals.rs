@@ -46,7 +46,7 @@ impl Signal {
 
 impl Signals {
     /// Calls `stop` at the first signal; at the second the process is gone.
-    pub(crate) fn watch(stop: impl Fn() + Send + 'static) -> io::Result<Self> {
+    pub(crate) fn watch(stop: impl Fn(Signal) + Send + 'static) -> io::Result<Self> {
         let mut pending = Pending::new([SIGINT, SIGTERM])?;
         let handle = pending.handle();
         let first = Arc::new(AtomicI32::new(0));
@@ -57,7 +57,7 @@ impl Signals {
                 if seen.swap(number, Ordering::Relaxed) != 0 {
                     std::process::exit(i32::from(signal.exit_code()));
                 }
-                stop();
+                stop(signal);
                 tracing::info!(
                     ?signal,
                     "stopping after the last epoch; a second signal ends the process at once"

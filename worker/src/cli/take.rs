@@ -39,6 +39,8 @@ struct Taken<'a> {
     job: &'a str,
     id: &'a str,
     location: &'a str,
+    /// It was there before.
+    already: bool,
 }
 
 /// Asks, waits, and prints where the savepoint lies.
@@ -53,8 +55,12 @@ pub(super) fn take(args: &TakeArgs, out: &mut impl Write, err: &mut impl Write) 
     };
     let id = args.id.clone().unwrap_or_else(new_id);
     match wait(&plan, &args.manifest, &id, err) {
-        Ok(location) => {
-            let taken = Taken { job: &plan.job, id: &id, location: &location };
+        Ok((location, already)) => {
+            if already {
+                let what = "was there already, and nothing was taken: give another --id for a new one";
+                drop(writeln!(err, "savepoint {id} {what}"));
+            }
+            let taken = Taken { job: &plan.job, id: &id, location: &location, already };
             print(out, args.json, &taken, &format_args!("{location}\n"))
         }
         Err(error) => {
@@ -69,7 +75,8 @@ fn new_id() -> String {
     jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ").to_string()
 }
 
-fn wait(plan: &Plan, manifest: &Path, id: &str, err: &mut impl Write) -> Result<String, TakeError> {
+/// Where it is, and whether it was there before.
+fn wait(plan: &Plan, manifest: &Path, id: &str, err: &mut impl Write) -> Result<(String, bool), TakeError> {
     let job = plan.job.clone();
     let manifest = manifest.display().to_string();
     let socket = control::socket(plan).display().to_string();
@@ -80,9 +87,11 @@ fn wait(plan: &Plan, manifest: &Path, id: &str, err: &mut impl Write) -> Result<
         }
         Err(_nobody) => return Err(TakeError::NotRunning { job, socket, manifest }),
     };
+    // What is taken now is told of before it is done.
+    let mut already = true;
     for line in lines {
         let said = match line {
-            Ok(Line::Done { location }) => return Ok(location),
+            Ok(Line::Done { location }) => return Ok((location, already)),
             Ok(Line::Failed { reason }) => return Err(TakeError::Failed { job, reason }),
             Ok(Line::Waiting) => continue,
             Ok(Line::Barrier { epoch }) => format!("taking checkpoint {epoch}"),
@@ -93,6 +102,7 @@ fn wait(plan: &Plan, manifest: &Path, id: &str, err: &mut impl Write) -> Result<
             Ok(Line::Copying { epoch }) => format!("copying checkpoint {epoch}"),
             Err(source) => return Err(TakeError::Silent { job, manifest, source }),
         };
+        already = false;
         // Progress that nobody reads is none.
         drop(writeln!(err, "{said}"));
     }

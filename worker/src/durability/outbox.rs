@@ -95,6 +95,9 @@ pub trait Direct: Send {
     /// Whether output for this target is sent at once.
     fn takes(&self, target: &str) -> bool;
 
+    /// Finds out whether it can be sent, before there is any.
+    fn prepare(&mut self) -> Result<(), Broken>;
+
     /// Sends it. An error ends the attempt.
     fn send(&mut self, target: &str, output: &Output) -> Result<(), Broken>;
 
@@ -192,6 +195,9 @@ impl OutboxThread {
 
     /// Runs until all senders are gone; `say` gets what came of each epoch.
     pub fn run(mut self, mut say: impl FnMut(Epoch, Sealed)) {
+        if let Some(Err(broken)) = self.direct.as_mut().map(|direct| direct.prepare()) {
+            return say(self.epoch, Sealed::Broken(broken));
+        }
         while let Ok(item) = self.items.recv() {
             let done = match item {
                 Item::Output { slot, target, output } => match &mut self.direct {

@@ -16,7 +16,7 @@ use streamjob_plan::KafkaClusterPlan;
 use tracing::warn;
 
 use super::native::{Described, Describing, Topic};
-use super::{ConfigError, KafkaConfig, TopicError, Watch, WatchedConsumer, may_pass};
+use super::{ConfigError, KafkaConfig, TopicError, Watch, WatchedConsumer, may_pass, unreachable};
 
 /// An answer takes no longer; then it is asked for again.
 const ANSWER: Duration = Duration::from_secs(10);
@@ -154,6 +154,7 @@ impl Cluster {
                 });
             }
             let cause = watch.trouble(RECENT).map_or_else(|| error.to_string(), |(_, reason)| reason);
+            let cause = unreachable(&cause);
             warn!(servers = self.servers, what, cause, "no answer from Kafka; asked again");
             self.outage.failed(&format!("{} does not {what}: {cause}", self.servers));
             failures += 1;

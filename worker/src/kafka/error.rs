@@ -28,6 +28,31 @@ pub fn may_pass(code: RDKafkaErrorCode) -> bool {
     )
 }
 
+/// What librdkafka or the system says of a broker that cannot be reached, with what to do about it.
+pub fn unreachable(reason: &str) -> String {
+    let has = |words: &[&str]| words.iter().any(|word| reason.contains(word));
+    let remedy = if has(&["resolve", "lookup address", "Name or service not known"]) {
+        "no host of this name is known here: check `bootstrapServers`, and the name service of this machine"
+    } else if has(&["Connection refused"]) {
+        "nothing listens there: check the port in `bootstrapServers`, and whether the broker runs"
+    } else if has(&[
+        "ApiVersion",
+        "Disconnected",
+        "SSL",
+        "tls",
+        "Receive failed",
+        "an answer that is not one",
+    ]) {
+        "something listens there and does not answer as such a broker: check the address in `bootstrapServers`, and whether \
+         it wants `tls` or `sasl`"
+    } else if has(&["timed out", "setup timed out", "No route", "unreachable"]) {
+        "nothing answers there: check the address in `bootstrapServers`, and what lies between here and there"
+    } else {
+        return reason.to_owned();
+    };
+    format!("{reason}: {remedy}")
+}
+
 impl Passing for TopicError {
     fn may_pass(&self) -> bool {
         match self {

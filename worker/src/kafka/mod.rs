@@ -12,6 +12,6 @@ mod watch;
 
 pub use cluster::Cluster;
 pub use config::{ConfigError, KafkaConfig};
-pub use error::{TopicError, may_pass};
+pub use error::{TopicError, may_pass, unreachable};
 pub use native::WatchedConsumer;
 pub use watch::Watch;

@@ -12,7 +12,7 @@ use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use tracing::{debug, warn};
 
-use super::may_pass;
+use super::{may_pass, unreachable};
 
 /// The same is not told again before this.
 const TOLD_AGAIN: Duration = Duration::from_secs(30);
@@ -60,7 +60,10 @@ impl Watch {
         let told = last.as_ref().filter(|last| last.code == code).map(|last| last.told);
         let tell = told.is_none_or(|told| now.duration_since(told) >= TOLD_AGAIN);
         if tell {
-            warn!(reason, "Kafka does not answer as it should; the job waits and tries again");
+            warn!(
+                reason = unreachable(reason),
+                "Kafka does not answer as it should; the job waits and tries again"
+            );
         }
         let told = if tell { now } else { told.unwrap_or(now) };
         *last = Some(Trouble { code, reason: reason.to_owned(), at: now, told });

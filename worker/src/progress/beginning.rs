@@ -13,14 +13,11 @@ use super::format::{count, duration, instant};
 
 /// Says with what a job begins that was asked to begin like this.
 pub fn beginning(asked: &BeginAt, begun: &Begun, now_ms: i64) -> String {
-    let committed_ms = begun.head_was.as_ref().map(|head| &head.record);
-    let committed_ms =
-        committed_ms.filter(|record| record.seq == begun.resumed_from).map(|record| record.at_ms);
     let given_up = begun.head_was.as_ref().and_then(|head| head.record.last_epoch);
     let inherited = begun.inherited.as_ref().filter(|stored| stored.record.lineage == begun.lineage);
     let inherited = inherited.and_then(|stored| stored.record.last_epoch);
     let Some(checkpoint) = begun.checkpoint.as_deref() else { return with_nothing(asked, given_up) };
-    let age = committed_ms.map(|at| Duration::from_millis(u64::try_from(now_ms - at).unwrap_or(0)));
+    let age = Duration::from_millis(u64::try_from(now_ms - begun.resumed_at_ms).unwrap_or(0));
     let publishes = match inherited {
         Some(epoch) => format!("; the output of epoch {epoch} comes first"),
         None => String::new(),
@@ -38,15 +35,14 @@ fn with_nothing(asked: &BeginAt, given_up: Option<Epoch>) -> String {
     }
 }
 
-fn from(asked: &BeginAt, checkpoint: &Checkpoint, age: Option<Duration>) -> String {
+fn from(asked: &BeginAt, checkpoint: &Checkpoint, age: Duration) -> String {
     let point = match asked {
         BeginAt::From { request, .. } => {
             format!("goes back to {}: what was put out after it is put out again", request.from)
         }
-        BeginAt::Latest | BeginAt::Nothing { .. } => match age {
-            Some(age) => format!("goes on from epoch {}, {} old", checkpoint.epoch, duration(age)),
-            None => format!("goes on from epoch {}", checkpoint.epoch),
-        },
+        BeginAt::Latest | BeginAt::Nothing { .. } => {
+            format!("goes on from epoch {}, {} old", checkpoint.epoch, duration(age))
+        }
     };
     let watermarks = checkpoint.operators.iter().map(|operator| operator.watermark_ms).min();
     let watermark = watermarks
@@ -88,7 +84,7 @@ mod tests {
 
     #[test]
     fn a_run_says_which_checkpoint_it_goes_on_from_and_how_old_that_is() {
-        let told = from(&BeginAt::Latest, &checkpoint(), Some(Duration::from_secs(192)));
+        let told = from(&BeginAt::Latest, &checkpoint(), Duration::from_secs(192));
 
         let expected = "goes on from epoch 17, 3m12s old; 1,234,567 rows read, watermark 2026-01-01T00:00:00Z, 0 open windows";
         assert_eq!(told, expected);
@@ -98,7 +94,7 @@ mod tests {
     fn a_run_that_goes_back_says_that_output_repeats() {
         let request = Restore { id: "1".to_owned(), from: "epoch 17".to_owned() };
 
-        let told = from(&BeginAt::From { request, checkpoint: checkpoint() }, &checkpoint(), None);
+        let told = from(&BeginAt::From { request, checkpoint: checkpoint() }, &checkpoint(), Duration::ZERO);
 
         let expected =
             "goes back to epoch 17: what was put out after it is put out again; 1,234,567 rows read";

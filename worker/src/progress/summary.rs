@@ -7,6 +7,8 @@ use std::fmt;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use streamjob_checkpoint::checkpoint::Counters;
+
 use super::format::{bytes, count, duration, short};
 use super::usage::Usage;
 use crate::metrics::JobMetrics;
@@ -30,6 +32,8 @@ pub struct Summary {
     pub elapsed: Duration,
     /// What the process has used.
     pub usage: Usage,
+    /// Records and results of earlier runs, as the checkpoint counts them that this one went on from.
+    pub before: (u64, u64),
 }
 
 impl Summary {
@@ -45,7 +49,13 @@ impl Summary {
             windows_fired: fired.max().unwrap_or(0),
             elapsed,
             usage,
+            before: (0, 0),
         }
+    }
+
+    /// The same of a run that went on from here.
+    pub fn after(self, counters: &Counters) -> Self {
+        Self { before: (counters.rows_in, counters.rows_out), ..self }
     }
 
     /// Records read per second.
@@ -60,6 +70,8 @@ impl Summary {
             rows_in = self.rows_in,
             bytes_in = self.bytes_in,
             rows_out = self.rows_out,
+            rows_in_before = self.before.0,
+            rows_out_before = self.before.1,
             late = self.late,
             bad = self.bad,
             windows_fired = self.windows_fired,
@@ -76,6 +88,10 @@ impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "rows in      {} ({})", count(self.rows_in), bytes(self.bytes_in))?;
         writeln!(f, "results out  {} from {} windows", count(self.rows_out), count(self.windows_fired))?;
+        if self.before != (0, 0) {
+            let (rows_in, rows_out) = self.before;
+            writeln!(f, "before that  {} in, {} out, by earlier runs", count(rows_in), count(rows_out))?;
+        }
         writeln!(f, "late, bad    {}, {}", count(self.late), count(self.bad))?;
         write!(f, "time         {} ({} rows/s)", duration(self.elapsed), short(self.rows_per_second()))?;
         if let Some(cpu) = self.usage.cpu {

@@ -5,6 +5,8 @@
 
 use std::sync::atomic::Ordering;
 
+use streamjob_checkpoint::checkpoint::Counters;
+
 use super::*;
 use crate::metrics::{CheckpointStep, LastCheckpoint, PartitionStatus, Phase};
 
@@ -115,6 +117,22 @@ fn the_summary_tells_rows_time_and_cost() {
         time         1m05s (30.8 k rows/s)\n\
         cpu          0.34 s (0.170 s per million rows)\n\
         memory       48.0 MB at most";
+    assert_eq!(text, expected);
+}
+
+#[test]
+fn the_summary_tells_rows_of_earlier_runs_apart() {
+    let usage = Usage { cpu: None, resident_bytes: None, resident_peak_bytes: None };
+    let before = Counters { rows_in: 3_000_000, rows_out: 99, ..Counters::default() };
+
+    let text = Summary::of(&job(), Duration::from_secs(65), usage).after(&before).to_string();
+
+    let expected = "\
+        rows in      2,000,000 (20.0 MB)\n\
+        results out  1,234 from 31 windows\n\
+        before that  3,000,000 in, 99 out, by earlier runs\n\
+        late, bad    5, 0\n\
+        time         1m05s (30.8 k rows/s)";
     assert_eq!(text, expected);
 }
 

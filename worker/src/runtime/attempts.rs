@@ -13,6 +13,7 @@ use crossbeam_channel::unbounded;
 use streamjob_checkpoint::ids::{Epoch, Generation};
 use streamjob_checkpoint::log::LogError;
 use streamjob_checkpoint::protocol::Refusal;
+use streamjob_checkpoint::record::Owner;
 use streamjob_checkpoint::retry::{Passing, with_causes};
 use streamjob_plan::Plan;
 

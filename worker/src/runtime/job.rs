@@ -113,7 +113,9 @@ impl State {
 
     /// The same, noting there if it is away.
     pub fn open_noting(plan: &Plan, outages: Outages) -> Result<Self, RunError> {
-        let store = location::open(&plan.state.location)?.failing_into(Arc::clone(&outages.store));
+        let here = |source| RunError::Location { source };
+        let store = location::open(&plan.state.location).map_err(here)?;
+        let store = store.failing_into(Arc::clone(&outages.store));
         let state = Self { outages, ..Self::over(store)? };
         location::warn_if_untested(&plan.state.location);
         // A store that is away is waited for: it would be waited for all the same by whoever started the job again.

@@ -103,6 +103,12 @@ pub enum RunError {
     /// The store cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// State cannot be kept where the manifest says.
+    #[error("spec.state.location: {source}")]
+    Location {
+        /// Why.
+        source: StoreError,
+    },
     /// A checkpoint cannot be committed.
     #[error(transparent)]
     Commit(CommitError),
@@ -205,6 +211,7 @@ impl Passing for RunError {
         match self {
             Self::Sink(error) => error.may_pass(),
             Self::Store(error)
+            | Self::Location { source: error }
             | Self::Log(LogError::Store(error))
             | Self::Commit(CommitError::Unresolved(error)) => error.may_pass(),
             Self::Worker { may_pass, .. } | Self::OutboxWrite { may_pass, .. } => *may_pass,

@@ -330,6 +330,7 @@ impl Claimed {
             checkpoint: beginning.record.checkpoint().cloned().map(Box::new),
             lineage: claim.record.lineage,
             resumed_from: beginning.record.seq,
+            resumed_at_ms: beginning.record.at_ms,
             head_was: read.map(|read| Arc::unwrap_or_clone(read.head)),
             permit: CommitPermit::of_claim(claim, inherited.as_ref()),
             inherited,

@@ -105,6 +105,8 @@ pub struct Begun {
     pub lineage: Lineage,
     /// The record that holds `checkpoint`, or that began the lineage.
     pub resumed_from: Seq,
+    /// When that was written, by its writer's clock.
+    pub resumed_at_ms: i64,
     /// The head that was found.
     pub head_was: Option<Stored>,
 }

@@ -118,8 +118,8 @@ pub(super) struct RunArgs {
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
     pub(super) log_format: LogFormat,
 
-    /// Rows that are read at once. For tests: with one partition results do not depend on it
-    #[arg(long, hide = true, default_value_t = 8_192, value_parser = RangedU64ValueParser::<usize>::new().range(1..=65_536))]
+    /// Rows that are read at once. Fewer cost more CPU, more cost more memory and delay; results do not depend on it
+    #[arg(long, value_name = "ROWS", default_value_t = 8_192, value_parser = RangedU64ValueParser::<usize>::new().range(1..=65_536))]
     pub(super) batch_rows: usize,
 
     /// Output that waits to be published, in bytes: at so many slots stop reading. For tests

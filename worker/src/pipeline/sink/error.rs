@@ -16,6 +16,14 @@ use crate::pipeline::encode::EncodeError;
 /// Why rows could not be written. No file under a final name is ever partial.
 #[derive(Debug, Error)]
 pub enum SinkError {
+    /// The folder of a target cannot be used.
+    #[error("{field}: {source}")]
+    Folder {
+        /// What names it in the manifest.
+        field: String,
+        /// Why.
+        source: Box<SinkError>,
+    },
     /// The folder, or a file in it, cannot be written.
     #[error("cannot {action} {}: {source}; {}", path.display(), remedy(source))]
     Io {
@@ -108,7 +116,8 @@ impl SinkError {
     pub fn is_clean_stop(&self) -> bool {
         match self {
             Self::ReaderGone => true,
-            Self::Io { .. }
+            Self::Folder { .. }
+            | Self::Io { .. }
             | Self::ForeignFolder { .. }
             | Self::OlderThanOutput { .. }
             | Self::Stdout(_)
@@ -134,6 +143,7 @@ impl Passing for SinkError {
 
     fn may_pass(&self) -> bool {
         match self {
+            Self::Folder { source, .. } => source.may_pass(),
             Self::Io { source, .. } => io_may_pass(source.kind()),
             Self::Kafka(error) => error.may_pass(),
             Self::ForeignFolder { .. }

@@ -27,6 +27,25 @@ impl Target {
         }
     }
 
+    /// The field of the manifest that says where it goes, up to the kind of place.
+    fn place(self) -> &'static str {
+        match self {
+            Self::Results => "spec.pipeline.sink",
+            Self::Late => "spec.pipeline.window.late",
+            Self::DeadLetters => "spec.pipeline.source.badRecords",
+        }
+    }
+
+    /// The field of the manifest that names its folder.
+    pub fn folder_field(self) -> String {
+        format!("{}.files.url", self.place())
+    }
+
+    /// The field of the manifest that names its topic.
+    pub fn topic_field(self) -> String {
+        format!("{}.kafka.topic", self.place())
+    }
+
     /// The target of this name.
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|target| target.name() == name)

@@ -104,6 +104,11 @@ pub fn grown(
     }
 }
 
+/// That a pattern of a files source matches files now. Opens none.
+pub fn matches_files(pattern: &str) -> Result<(), SourceError> {
+    files::list(&[pattern.to_owned()]).map(drop)
+}
+
 fn files_states(plan: &FilesPlan) -> Result<Vec<PartitionState>, SourceError> {
     let paths = files::list(&plan.patterns)?;
     let found = paths.iter().map(|path| files::identity(path)).collect::<Result<Vec<_>, _>>()?;

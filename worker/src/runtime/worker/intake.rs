@@ -11,6 +11,7 @@ use streamjob_checkpoint::checkpoint::{PartitionState, PartitionStatus, SourcePo
 use streamjob_core::watermark::{PartitionWatermark, Status};
 
 use super::super::Input;
+use super::absent::Absent;
 use crate::pipeline::records::{DecodedRows, PartitionReader, Read, SourceError};
 use crate::pipeline::transform::PartitionTime;
 
@@ -33,6 +34,8 @@ pub(super) struct Intake {
     limit: i64,
     /// Where open partitions stood at the last barrier.
     noted: Vec<(u32, SourcePosition)>,
+    /// Looks for columns that no record has.
+    absent: Option<Absent>,
 }
 
 /// A partition that is being read.
@@ -84,7 +87,13 @@ impl Intake {
             max_drift_ms: event_time.max_drift_ms,
             limit: i64::MAX,
             noted: Vec::new(),
+            absent: None,
         }
+    }
+
+    /// Looks for columns that no record has, too.
+    pub(super) fn looking_for(self, absent: Absent) -> Self {
+        Self { absent: Some(absent), ..self }
     }
 
     /// All partitions are open at once: they hold no file, and those that never end would not let others begin. They wake
@@ -116,6 +125,9 @@ impl Intake {
         let partition = &mut self.open[index];
         match partition.reader.read((self.rows_max / part).max(1))? {
             Read::Rows(rows) => {
+                if let Some(absent) = &mut self.absent {
+                    absent.on_rows(&rows.rows);
+                }
                 let partition = &mut self.open[index];
                 (partition.not_before, partition.waited_at) = (None, None);
                 partition.waiting = Duration::ZERO;
@@ -183,11 +195,16 @@ impl Intake {
             .map(|(i, _)| i)
     }
 
-    fn nothing_ready(&self, now: Duration) -> Taken<'_> {
+    fn nothing_ready(&mut self, now: Duration) -> Taken<'_> {
         let free = self.open.iter().filter(|partition| !partition.is_ahead_of(self.limit));
         match free.map(|partition| partition.not_before.unwrap_or(now)).min() {
             Some(at) => Taken::Wait(at.saturating_sub(now)),
-            None if self.open.is_empty() => Taken::End,
+            None if self.open.is_empty() => {
+                if let Some(absent) = &mut self.absent {
+                    absent.on_end();
+                }
+                Taken::End
+            }
             // Whoever catches up wakes the slot.
             None => Taken::Wait(Duration::MAX),
         }

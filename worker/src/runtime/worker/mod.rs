@@ -3,6 +3,7 @@
 //! Owns: the threads of a worker, and what the coordinator's messages mean for them.
 //! Never: decides that an epoch begins, is committed or may be published.
 
+mod absent;
 mod bad_records;
 mod counts;
 mod gap;

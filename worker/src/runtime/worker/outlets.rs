@@ -43,6 +43,11 @@ impl Direct for DirectOut {
         self.targets.contains(target)
     }
 
+    fn prepare(&mut self) -> Result<(), Broken> {
+        let Self { sink, calls, .. } = self;
+        answered(calls.wait(sink.prepare()))
+    }
+
     fn send(&mut self, target: &str, output: &Output) -> Result<(), Broken> {
         let Self { sink, calls, .. } = self;
         let target = Target::named(target).expect("slots name their targets");

@@ -79,8 +79,10 @@ impl Threads {
         start: &Start,
     ) -> Result<(Self, Receiver<Event>), RunError> {
         let formerly: Vec<String> = start.formerly.iter().map(ToString::to_string).collect();
-        for folder in folders(&setup.plan).values() {
-            claim_folder(&folder.path, &start.lineage.to_string(), &formerly)?;
+        for (target, folder) in folders(&setup.plan) {
+            let claimed = claim_folder(&folder.path, &start.lineage.to_string(), &formerly);
+            let named = |source| SinkError::Folder { field: target.folder_field(), source: Box::new(source) };
+            claimed.map_err(named)?;
         }
         let inputs = setup.inputs.open(&start.checkpoint.partitions)?;
         show_partitions(&setup.metrics, &start.checkpoint.partitions);

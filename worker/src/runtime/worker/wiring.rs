@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use crossbeam_utils::sync::{Parker, Unparker};
@@ -19,6 +20,7 @@ use streamjob_plan::{BadRecordsPlan, KafkaRoute, LatePlan, Plan, SourceKind};
 
 use super::super::{Input, RunError};
 use super::WorkerSetup;
+use super::absent::Absent;
 use super::bad_records::BadRecordHandler;
 use super::counts::Earlier;
 use super::gap::GapMeter;
@@ -74,8 +76,15 @@ pub(super) fn slots(
     let parkers: Vec<Parker> = starts.iter().map(|_| Parker::new()).collect();
     let wakers: Vec<_> = parkers.iter().map(|parker| parker.unparker().clone()).collect();
     let exchange = Exchange::new(wakers.clone(), setup.options.queue_bytes);
-    let build =
-        Build { setup, checkpoint, exchange: &exchange, ends: &ends, behind: behind(checkpoint, starts) };
+    let hinted = Arc::new(AtomicBool::new(false));
+    let build = Build {
+        setup,
+        checkpoint,
+        exchange: &exchange,
+        ends: &ends,
+        behind: behind(checkpoint, starts),
+        hinted,
+    };
     let assigned = assign(inputs, starts.len());
     let mut slots = Vec::new();
     for ((start, parker), inputs) in starts.iter().zip(parkers).zip(assigned) {
@@ -120,6 +129,8 @@ struct Build<'a> {
     exchange: &'a Exchange,
     ends: &'a Ends,
     behind: Vec<u32>,
+    /// A column that no record has was told of.
+    hinted: Arc<AtomicBool>,
 }
 
 impl Build<'_> {
@@ -208,6 +219,7 @@ impl Build<'_> {
     fn intake(&self, inputs: Vec<(u32, Input)>, waker: &Unparker) -> Intake {
         let plan = &*self.setup.plan;
         let intake = Intake::new(inputs, &plan.event_time, self.setup.options.batch_rows);
+        let intake = intake.looking_for(Absent::of(&plan.source, Arc::clone(&self.hinted)));
         match &plan.source.kind {
             SourceKind::Kafka(_) => intake.all_open(waker.clone()),
             SourceKind::Files(_) | SourceKind::Generator(_) => intake,

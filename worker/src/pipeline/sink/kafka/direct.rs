@@ -18,7 +18,7 @@ use streamjob_plan::KafkaOutputPlan;
 use tokio::time::timeout;
 
 use super::error::KafkaSinkError;
-use super::producer::{FIXED, Failed, Sending, TURN, check_topic, enqueue};
+use super::producer::{FIXED, Failed, ROUTE, Sending, TURN, check_topic, enqueue};
 use super::{SinkError, Target};
 use crate::kafka::KafkaConfig;
 
@@ -59,13 +59,22 @@ impl DirectSink {
         Ok(Self { producer, failed, outage, servers, topics, there: BTreeSet::new() })
     }
 
+    /// That all targets are there; waits for whoever knows.
+    pub async fn prepare(&mut self) -> Result<(), KafkaSinkError> {
+        for (target, topic) in &self.topics {
+            self.wait_for_topic(topic, &target.topic_field()).await?;
+        }
+        self.there.extend(self.topics.values().cloned());
+        Ok(())
+    }
+
     /// Sends records, waiting for room.
     pub async fn send(&mut self, target: Target, records: &Records) -> Result<(), KafkaSinkError> {
         for row in 0..records.values.len() {
             let record = records.get(row);
             let topic = record.topic.unwrap_or(&self.topics[&target]);
             if !self.there.contains(topic) {
-                self.wait_for_topic(topic).await?;
+                self.wait_for_topic(topic, ROUTE).await?;
                 self.there.insert(topic.to_owned());
             }
             self.enqueue(topic, &record).await?;
@@ -99,10 +108,14 @@ impl DirectSink {
     }
 
     /// That a topic is there; waits for whoever knows.
-    async fn wait_for_topic(&self, topic: &str) -> Result<(), KafkaSinkError> {
+    async fn wait_for_topic(&self, topic: &str, field: &str) -> Result<(), KafkaSinkError> {
         loop {
-            match check_topic(self.producer.client(), topic) {
-                Err(error) if error.may_pass() => tokio::time::sleep(LOOK).await,
+            match check_topic(self.producer.client(), topic, field) {
+                Err(error) if error.may_pass() => {
+                    self.outage.failed(&error.to_string());
+                    self.check_refused()?;
+                    tokio::time::sleep(LOOK).await;
+                }
                 answer => return answer,
             }
         }

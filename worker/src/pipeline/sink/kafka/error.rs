@@ -34,10 +34,12 @@ pub enum KafkaSinkError {
     #[error(transparent)]
     Cluster(#[from] TopicError),
     /// A topic that is not there.
-    #[error("the topic `{topic}`, which the manifest writes to, is not there; create it and run again")]
+    #[error("the topic `{topic}`, which `{field}` names, is not there; create it and run again")]
     NoTopic {
         /// Which.
         topic: String,
+        /// What names it.
+        field: String,
     },
     /// The topic of progress cannot be relied on.
     #[error("the topic `{topic}` {what}; {remedy}")]

@@ -136,7 +136,7 @@ impl KafkaPublisher {
 
     async fn topics_are_there(&self) -> Result<ProgressTopic, SinkError> {
         let topic = ProgressTopic::ensure(&self.plan.cluster).await?;
-        topic.check_targets(self.topics.values())?;
+        topic.check_targets(&self.topics)?;
         Ok(topic)
     }
 

@@ -36,6 +36,8 @@ const FULL_PAUSE: Duration = Duration::from_millis(2);
 /// How long a call may hold the thread, on which other producers have their turn. Flushing takes all of it, as another
 /// thread hears of what has arrived.
 pub(super) const TURN: Duration = Duration::from_millis(2);
+/// What names the topic of a record that has one of its own.
+pub(super) const ROUTE: &str = "spec.pipeline.sink.kafka.topicField";
 /// Where all is well it takes less.
 const SLOW: Duration = Duration::from_secs(1);
 /// What was refused before that has nothing to do with what fails now.
@@ -156,15 +158,20 @@ async fn enqueue_as(
     }
 }
 
-/// That a topic is there.
-pub(super) fn check_topic<C: ClientContext>(client: &Client<C>, topic: &str) -> Result<(), KafkaSinkError> {
+/// That a topic is there, which `field` of the manifest names.
+pub(super) fn check_topic<C: ClientContext>(
+    client: &Client<C>,
+    topic: &str,
+    field: &str,
+) -> Result<(), KafkaSinkError> {
     let asked = KafkaSinkError::call(format!("look for the topic `{topic}`"));
     let metadata = client.fetch_metadata(Some(topic), CALL).map_err(asked)?;
     let there = metadata
         .topics()
         .iter()
         .any(|found| found.name() == topic && found.error().is_none() && !found.partitions().is_empty());
-    if there { Ok(()) } else { Err(KafkaSinkError::NoTopic { topic: topic.to_owned() }) }
+    let (topic, field) = (topic.to_owned(), field.to_owned());
+    if there { Ok(()) } else { Err(KafkaSinkError::NoTopic { topic, field }) }
 }
 
 impl Producer {
@@ -223,9 +230,9 @@ impl Producer {
         self.progress_end.load(Ordering::Relaxed)
     }
 
-    /// That a topic is there.
+    /// That a topic is there which a record names.
     pub(super) fn check_topic(&self, topic: &str) -> Result<(), KafkaSinkError> {
-        check_topic(self.producer.client(), topic)
+        check_topic(self.producer.client(), topic, ROUTE)
     }
 
     /// Commits the open transaction. After an error nobody knows whether it is committed.

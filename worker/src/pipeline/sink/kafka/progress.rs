@@ -18,7 +18,7 @@ use streamjob_plan::KafkaClusterPlan;
 
 use super::error::KafkaSinkError;
 use super::producer::check_topic;
-use super::{CALL, GROUP, Life, SinkError};
+use super::{CALL, GROUP, Life, SinkError, Target};
 use crate::kafka::cluster::consumer_config;
 use crate::kafka::{KafkaConfig, Watch, WatchedConsumer};
 
@@ -155,14 +155,10 @@ impl ProgressTopic {
     }
 
     /// The topics that are written to are there.
-    pub(super) fn check_targets<'a>(
-        &self,
-        topics: impl Iterator<Item = &'a String>,
-    ) -> Result<(), KafkaSinkError> {
-        for topic in topics {
-            check_topic(self.any.client(), topic)?;
-        }
-        Ok(())
+    pub(super) fn check_targets(&self, topics: &BTreeMap<Target, String>) -> Result<(), KafkaSinkError> {
+        topics
+            .iter()
+            .try_for_each(|(target, topic)| check_topic(self.any.client(), topic, &target.topic_field()))
     }
 
     /// What is published of a life. To be read after forerunners' transactions were ended: what they have committed

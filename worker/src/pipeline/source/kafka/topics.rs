@@ -22,7 +22,7 @@ use super::{check_identity, known_partitions};
 use crate::kafka::cluster::consumer_config;
 use crate::kafka::fetch::fetch_settings;
 use crate::kafka::native::{Described, Describing};
-use crate::kafka::{TopicError, Watch, WatchedConsumer};
+use crate::kafka::{TopicError, Watch, WatchedConsumer, unreachable};
 use crate::pipeline::records::SourceError;
 
 /// How often the cluster is asked whether the topics are still the same.
@@ -115,7 +115,7 @@ impl Topics {
             // Errors are told by the watch; librdkafka tries again by itself.
             let _event = look.consumer.poll(Duration::ZERO);
             match self.fetcher.away() {
-                Some(cause) => self.outage.failed(&cause),
+                Some(cause) => self.outage.failed(&unreachable(&cause)),
                 None => self.outage.answered(),
             }
         }
