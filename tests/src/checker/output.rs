@@ -178,7 +178,7 @@ fn lines_of(folder: &Path, found: &mut Vec<Difference>) -> Result<Vec<(u64, Stri
     }
     runs.dedup();
     if runs.len() > 1 {
-        found.push(Difference::new(Kind::Files, format!("{} has output of {runs:?}", folder.display())));
+        found.push(Difference::new(Kind::Lives, format!("{} has output of {runs:?}", folder.display())));
     }
     for file in files.iter().filter(|file| !named.contains_key(&name(file))) {
         found.push(Difference::new(Kind::Files, format!("no epoch names {}", file.display())));

@@ -59,6 +59,7 @@ fn brokers_of_the_source_that_are_away_are_seen_until_they_are_back() -> Result<
 kind: StreamJob
 metadata: {{name: away-source}}
 spec:
+  parallelism: 1
   pipeline:
     source:
       kafka: {{cluster: {{bootstrapServers: \"{}\"}}, topics: [rows]}}
@@ -87,6 +88,7 @@ fn brokers_of_the_sink_that_are_away_are_seen_until_they_are_back() -> Result<()
 kind: StreamJob
 metadata: {{name: away-sink}}
 spec:
+  parallelism: 1
   pipeline:
     source:
       generator:

@@ -11,16 +11,20 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use streamjob_tests::job::JobFolder;
 use streamjob_tests::kafka::{Cluster, ClusterSpec, Producing, Record, shared};
+use streamjob_tests::process::Signal;
 
-use super::eventually;
 use super::sink::manifest;
+use super::{WITHIN, ends, eventually, start_with};
 
 const TOPIC: &str = "__streamjob_progress";
 const OTHERS: u64 = 3_000;
 
 fn job(cluster: &Cluster, topic: &str) -> Result<JobFolder> {
     cluster.create_topic(topic, 3, &[])?;
-    JobFolder::new(&manifest(cluster, topic, "ExactlyOnce"))
+    // Slow enough not to end before it is killed.
+    let manifest =
+        manifest(cluster, topic, "ExactlyOnce").replace("rowsPerSecond: 20000", "rowsPerSecond: 4000");
+    JobFolder::new(&manifest)
 }
 
 /// The newest epoch's record: its number, and the offset from which progress is read.
@@ -65,12 +69,12 @@ fn a_start_reads_only_the_progress_that_the_log_does_not_know_of() -> Result<()>
     cluster.produce(TOPIC, 0, &others, Producing::default())?;
     kill(start_until(&job, topic, OTHERS)?)?;
 
-    let ended = job.run(&["--log", "info,streamjob_worker=debug"])?;
+    let mut running = start_with(&job, &["--log", "info,streamjob_worker=debug"])?;
+    let line = running.wait_for_line("progress was read", WITHIN)?;
+    running.signal(Signal::Kill)?;
+    ends(running)?;
 
-    let said = String::from_utf8_lossy(&ended.stderr).into_owned();
-    assert!(ended.status.success(), "{said}");
-    let line = said.lines().find(|line| line.contains("progress was read")).context(said.clone())?;
-    let (from, records) = (field(line, "from"), field(line, "records"));
+    let (from, records) = (field(&line, "from"), field(&line, "records"));
     assert!(from >= Some(OTHERS), "{line}");
     // Tests beside this one write there, too.
     assert!(records.is_some_and(|records| records < OTHERS / 2), "{line}");

@@ -131,55 +131,6 @@ fn lets_a_sink_in_or_says_why_not(cluster: &Cluster) -> Result<()> {
     Ok(())
 }
 
-/// The password is changed at the cluster and, later, in the job's file; all connections are made anew meanwhile.
-#[test]
-fn a_password_that_is_changed_while_a_job_runs_is_picked_up() -> Result<()> {
-    for delivery in ["ExactlyOnce", "AtLeastOnce"] {
-        let cluster = with_user(false)?;
-        cluster.create_topic("counts", 1, &[])?;
-        cluster.set_password("job", CANARY)?;
-        let endless =
-            TopicJob { kafka: "", event_time: "{field: ts, idleTimeout: 0s}", ..TopicJob::default() };
-        let folder = endless.folder(&cluster, "clicks")?;
-        let sasl = "sasl: {mechanism: SCRAM-SHA-512, username: job, password: {file: password}}";
-        let manifest = fs::read_to_string(folder.path().join("job.yaml"))?;
-        let sink =
-            format!("sink: {{kafka: {{topic: counts, delivery: {delivery}}}, format: {{json: {{}}}}}}");
-        let manifest = manifest.replacen("\"}, topics", &format!("\", {sasl}}}, topics"), 1);
-        folder.write("job.yaml", manifest.replacen("sink: {files: {url: out}}", &sink, 1))?;
-        folder.write("password", CANARY)?;
-        let windows = |cluster: &Cluster| -> Result<usize> {
-            let read = cluster.consume("counts")?.into_iter();
-            let windows = read.filter_map(|read| read.record.payload).map(|json| {
-                let row: serde_json::Value = serde_json::from_slice(&json)?;
-                Ok(row["window_start"].as_i64())
-            });
-            Ok(windows.collect::<Result<std::collections::BTreeSet<_>>>()?.len())
-        };
-        let mut running = start(&folder)?;
-        eventually("nine windows fire", || Ok(windows(&cluster)? == 9))?;
-
-        let other = format!("{CANARY}-2");
-        cluster.set_password("job", &other)?;
-        cluster.signal(0, Signal::Kill)?;
-        cluster.restart(0)?;
-        let more: Vec<Record> = (10..15).map(|n| row("k", n, 20_000 * n)).collect();
-        cluster.produce("clicks", 0, &more, Producing::default())?;
-        std::thread::sleep(std::time::Duration::from_secs(3));
-        let (meanwhile, lives) = (windows(&cluster)?, !running.has_ended()?);
-        folder.write("password", &other)?;
-        let read = eventually("the records are read", || Ok(windows(&cluster)? == 14));
-        read.with_context(|| running.said())?;
-        running.signal(Signal::Terminate)?;
-        let ended = ends(running)?;
-
-        ensure!(lives && meanwhile == 9, "{delivery}, {meanwhile} windows: {}", ended.said);
-        ensure!(ended.code == Some(143), "{delivery}, {}: {}", ended.shown(), ended.said);
-        assert!(!ended.said.contains(CANARY), "a secret shows");
-    }
-    Ok(())
-}
-
 #[test]
 fn one_of_three_brokers_may_be_lost_even_the_one_that_is_near() -> Result<()> {
     let near = "org.apache.kafka.common.replica.RackAwareReplicaSelector";

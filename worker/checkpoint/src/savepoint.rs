@@ -278,8 +278,13 @@ async fn copy_once(
     let mut writer = into.writer(name);
     while writer.bytes() < object.bytes {
         let to = object.bytes.min(writer.bytes() + PIECE_BYTES);
-        let piece = from.get_range(&object.name, writer.bytes()..to).await?;
-        writer.write(piece).await?;
+        match from.get_range(&object.name, writer.bytes()..to).await {
+            Ok(piece) => writer.write(piece).await?,
+            Err(error) => {
+                writer.abort().await;
+                return Err(error.into());
+            }
+        }
     }
     let as_written = from.size(&object.name).await? == Some(object.bytes) && writer.hash() == object.hash;
     if !as_written {

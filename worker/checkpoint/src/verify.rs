@@ -78,7 +78,8 @@ async fn read_blocks(
             rows?;
         }
     }
-    check_whole(store, object).await
+    check_whole(store, object).await?;
+    Ok(())
 }
 
 async fn read_parts(store: &StateStore, object: &Object, outbox: &OutboxObject) -> Result<(), BundleError> {

@@ -92,16 +92,7 @@ fn run_plan(plan: Plan, args: &RunArgs, screen: Screen) -> Result<Exit, Failure>
     let metrics = JobMetrics::new(&plan.job, plan.parallelism, Vec::new()).with_outages(outages.clone());
     let metrics = Arc::new(metrics);
     let (stop, waiting) = (StopFlag::default(), Arc::new(AtomicBool::new(true)));
-    let signals = Signals::watch({
-        let (stop, waiting) = (stop.clone(), Arc::clone(&waiting));
-        move |signal| {
-            if waiting.load(Ordering::SeqCst) {
-                info!(?signal, "stopped before the job has begun");
-                std::process::exit(i32::from(signal.exit_code()));
-            }
-            stop.set();
-        }
-    })?;
+    let signals = watch_signals(&stop, &waiting)?;
     // Whoever waits for a store or for brokers can be asked for what, and be stopped.
     let admin =
         args.admin.as_deref().map(|address| Admin::start(address, Arc::clone(&metrics))).transpose()?;
@@ -155,6 +146,18 @@ fn run_plan(plan: Plan, args: &RunArgs, screen: Screen) -> Result<Exit, Failure>
         Ending::Stopped | Ending::Left | Ending::OutOfTime => {
             signals.received().map_or(Exit::Done, Exit::Stopped)
         }
+    })
+}
+
+/// The first signal stops the job cleanly; while it waits to begin there is nothing to be clean about.
+fn watch_signals(stop: &StopFlag, waiting: &Arc<AtomicBool>) -> std::io::Result<Signals> {
+    let (stop, waiting) = (stop.clone(), Arc::clone(waiting));
+    Signals::watch(move |signal| {
+        if waiting.load(Ordering::SeqCst) {
+            info!(?signal, "stopped before the job has begun");
+            std::process::exit(i32::from(signal.exit_code()));
+        }
+        stop.set();
     })
 }
 

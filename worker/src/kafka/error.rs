@@ -42,6 +42,7 @@ pub fn unreachable(reason: &str) -> String {
         "tls",
         "Receive failed",
         "an answer that is not one",
+        "brokers are down",
     ]) {
         "something listens there and does not answer as such a broker: check the address in `bootstrapServers`, and whether \
          it wants `tls` or `sasl`"

@@ -56,6 +56,7 @@ impl PodJob {
     pub(super) fn run(self) -> Result<Outcome, Termination> {
         self.state.probe(Patience::Endless).map_err(|error| reasons::of_run(&error))?;
         let inputs = SourceInputs::new(Arc::clone(&self.setup.plan), Arc::clone(&self.hub.clock));
+        let inputs = inputs.with_outages(&self.state.outages);
         let inputs: Arc<dyn Inputs> = Arc::new(inputs);
         let begun = match self.begin(&inputs) {
             Ok(begun) => begun,

@@ -35,13 +35,15 @@ pub(super) fn of_run(error: &RunError) -> Termination {
         RunError::Source(error) => of_source(error),
         RunError::Sink(error) => of_sink(error),
         RunError::Log(error) => of_log(error),
-        RunError::Store(error) | RunError::Commit(CommitError::Unresolved(error)) => of_store(error),
+        RunError::Store(error)
+        | RunError::Location { source: error }
+        | RunError::Commit(CommitError::Unresolved(error)) => of_store(error),
         RunError::Fenced { by } | RunError::Commit(CommitError::Fenced { by }) => {
             fenced(by.incarnation, format!("generation {by} has taken over; this one publishes nothing more"))
         }
         RunError::Commit(CommitError::Record(error)) => of_record(error),
         RunError::Outbox { source } => of_bundle(source),
-        RunError::OutboxWrite { cause } => failure(Reason::StoreUnavailable, cause.clone(), true),
+        RunError::OutboxWrite { cause, .. } => failure(Reason::StoreUnavailable, cause.clone(), true),
         RunError::Restore { cause } => failure(Reason::StateDamaged, cause.clone(), false),
         RunError::Checkpoint => failure(Reason::StateDamaged, error.to_string(), false),
         // A sum that does not fit: the message names aggregate and window.
@@ -239,6 +241,7 @@ pub(super) fn of_sink(error: &SinkError) -> Termination {
     let message = with_causes(error);
     match error {
         SinkError::Kafka(error) => of_kafka_sink(error),
+        SinkError::Folder { .. } => failure(Reason::SinkBlocked, message, error.may_pass()),
         SinkError::KafkaConfig(error) => of_config(error, "spec.pipeline.sink.kafka.cluster"),
         SinkError::OlderThanOutput { .. } => failure(Reason::StateOlderThanOutput, message, false),
         // Not with the key, nor with the name that a row holds.
@@ -268,7 +271,9 @@ fn of_kafka_sink(error: &KafkaSinkError) -> Termination {
         KafkaSinkError::Call { .. } => failure(Reason::KafkaUnavailable, message, error.may_pass()),
         KafkaSinkError::Refused { .. } => failure(Reason::KafkaDenied, message, true),
         KafkaSinkError::NoTopic { .. } => failure(Reason::TopicMissing, message, false),
-        KafkaSinkError::ProgressTopic { .. } => failure(Reason::SinkProgressUnknown, message, false),
+        KafkaSinkError::ProgressTopic { .. } | KafkaSinkError::ProgressLost { .. } => {
+            failure(Reason::SinkProgressUnknown, message, false)
+        }
         KafkaSinkError::ProgressUnknown { .. } => failure(Reason::SinkProgressUnknown, message, true),
         KafkaSinkError::ProgressTooNew { .. } => failure(Reason::StateNewer, message, false),
         KafkaSinkError::OlderThanOutput { .. } => failure(Reason::StateOlderThanOutput, message, false),

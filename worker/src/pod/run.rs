@@ -197,7 +197,7 @@ fn tokens(args: &RunArgs) -> Result<Tokens, Termination> {
 /// SIGTERM asks the job to leave within the grace period.
 fn watch(hub: &Arc<Hub>, grace: Duration) -> Result<Signals, Termination> {
     let hub = Arc::clone(hub);
-    let leave = move || {
+    let leave = move |_signal| {
         let time = grace.saturating_sub(TO_EXIT).max(grace / 2);
         hub.stop.leave(hub.clock.elapsed() + time);
     };

@@ -119,7 +119,8 @@ impl State {
         let state = Self { outages, ..Self::over(store)? };
         location::warn_if_untested(&plan.state.location);
         // A store that is away is waited for: it would be waited for all the same by whoever started the job again.
-        state.probe(Patience::Endless)?;
+        let patient = state.store.clone().with_patience(Patience::Endless);
+        state.runtime.block_on(patient.probe(WriterId(Uuid::new_v4().as_u128()))).map_err(here)?;
         Ok(state)
     }
 

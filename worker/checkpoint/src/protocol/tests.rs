@@ -274,7 +274,9 @@ async fn a_restore_begins_another_life_in_one_record_that_names_those_before() {
     let first = begin(&log, from("r1", 2)).await;
     let second = begin(&log, from("r2", 3)).await;
     let latest = begin(&log, request(4)).await;
-    let fresh = begin(&log, StartRequest { begin: BeginAt::Nothing { discard: true }, ..request(5) }).await;
+    let fresh =
+        begin(&log, StartRequest { begin: BeginAt::Nothing { discard: true, request: None }, ..request(5) })
+            .await;
 
     let formerly = |begun: &Begun| begun.permit.head().record.formerly.clone();
     assert_eq!((first.permit.head().record.seq, formerly(&first)), (Seq(4), vec![Lineage(1)]));
@@ -325,11 +327,11 @@ async fn records_say_from_where_progress_is_read_until_the_sink_is_another() {
     permit.published(Lineage(1), Epoch(1));
     permit.note_progress(40);
     log.commit(&mut permit, Commit::Epoch(epoch(2, false))).await.expect("it leads");
-    let end = Commit::Final { checkpoint: epoch(2, false), finished: false };
+    let end = Commit::Final { checkpoint: epoch(2, false), finished: false, operation: None };
     log.commit(&mut permit, end).await.expect("it leads");
 
     let same = begin(&log, request(2)).await;
-    let last = Commit::Final { checkpoint: epoch(2, false), finished: false };
+    let last = Commit::Final { checkpoint: epoch(2, false), finished: false, operation: None };
     let mut permit = same.permit;
     log.commit(&mut permit, last).await.expect("it leads");
     let sink = [("results".to_owned(), "/elsewhere".to_owned())].into();

@@ -11,6 +11,7 @@ use crate::ids::{Generation, Seq};
 use crate::log::{Log, LogError};
 use crate::planted::{self, Bug};
 use crate::protocol::CommitPermit;
+use crate::retry::with_causes;
 use crate::store::StoreError;
 
 mod look;
@@ -109,6 +110,9 @@ impl Retention {
         if plan.records.len() > DELETIONS_MAX {
             return Ok(swept);
         }
+        if self.listed_at == Some(sweep.now) {
+            abort_uploads(log, permit.generation()).await;
+        }
         self.release(&plan.kept, sweep.now);
         for name in self.due(sweep.now) {
             fail_point::hit("retention.object.before");
@@ -156,5 +160,17 @@ impl Retention {
     fn due(&self, now: Duration) -> Vec<String> {
         let old = self.unnamed.iter().filter(|(_, since)| now.saturating_sub(**since) >= self.grace);
         old.map(|(name, _)| name.clone()).take(DELETIONS_MAX).collect()
+    }
+}
+
+/// Uploads of older generations are never ended: whoever began them is fenced.
+async fn abort_uploads(log: &Log, own: Generation) {
+    match log.store().abort_uploads("data", |name| plan::is_of_older(name, own)).await {
+        Ok(Some(aborted)) if aborted > 0 => {
+            tracing::info!(aborted, "gave up uploads that a killed process left")
+        }
+        Ok(_) => {}
+        // They cost space, and nothing else depends on them.
+        Err(error) => tracing::debug!(cause = with_causes(&error), "unended uploads are not given up"),
     }
 }

@@ -153,3 +153,8 @@ impl Facts<'_> {
         })
     }
 }
+
+/// Whether an older generation than this one wrote it, or would have.
+pub(super) fn is_of_older(name: &str, own: Generation) -> bool {
+    generation_of(name).is_some_and(|writer| writer < own)
+}

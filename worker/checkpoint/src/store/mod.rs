@@ -32,6 +32,7 @@ mod tests;
 
 pub use error::StoreError;
 pub use local::DurableLocal;
+use remote::uploads::Uploads;
 pub use remote::{Access, Answer, Environment, Remote, RemoteKind};
 pub(crate) use unique::PIECE_BYTES;
 pub use writer::ObjectWriter;
@@ -51,6 +52,8 @@ pub struct StateStore {
     deadline: Duration,
     patience: Patience,
     retries: Retries,
+    /// Those that have not ended; `None`: the store cannot list them.
+    uploads: Option<Arc<dyn Uploads>>,
 }
 
 /// What came of creating an object.
@@ -113,7 +116,12 @@ impl StateStore {
     /// The state under `root` of a store. `shown` is what messages call it.
     pub fn new(store: Arc<dyn ObjectStore>, root: Path, shown: String) -> Self {
         let (patience, retries) = (PATIENCE, Retries::default());
-        Self { store, root, shown: shown.into(), deadline: DEADLINE, patience, retries }
+        Self { store, root, shown: shown.into(), deadline: DEADLINE, patience, retries, uploads: None }
+    }
+
+    /// The same, which can list uploads that have not ended.
+    fn listing_uploads(self, uploads: Option<Arc<dyn Uploads>>) -> Self {
+        Self { uploads, ..self }
     }
 
     /// The same with another deadline for each call.
@@ -275,6 +283,24 @@ impl StateStore {
             Err(error) if !error.is_missing() => Err(error),
             Ok(()) | Err(_) => Ok(()),
         }
+    }
+
+    /// Gives up uploads in a folder that have not ended, of objects of which this holds, and says how many; `None`: the
+    /// store cannot list them, and has rules of its own.
+    pub async fn abort_uploads(
+        &self,
+        folder: &str,
+        of: impl Fn(&str) -> bool,
+    ) -> Result<Option<u64>, StoreError> {
+        let Some(uploads) = &self.uploads else { return Ok(None) };
+        let prefix = self.path(folder)?;
+        let mut aborted = 0;
+        for upload in self.once("list uploads in", folder, uploads.list(&prefix)).await? {
+            let Some(name) = self.name_of(&upload.object).filter(|name| of(name)) else { continue };
+            self.once("abort", &name, uploads.abort(&upload)).await?;
+            aborted += 1;
+        }
+        Ok(Some(aborted))
     }
 
     /// Begins an object of any length.

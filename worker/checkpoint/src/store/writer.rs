@@ -57,13 +57,23 @@ impl ObjectWriter {
         self.bytes += bytes.len() as u64;
         self.waiting_bytes += bytes.len() as u64;
         self.waiting.push(bytes);
-        if self.waiting_bytes >= PART_BYTES { self.upload_part().await } else { Ok(()) }
+        if self.waiting_bytes < PART_BYTES {
+            return Ok(());
+        }
+        let uploaded = self.upload_part().await;
+        if uploaded.is_err() {
+            self.give_up().await;
+        }
+        uploaded
     }
 
     /// Makes it durable and visible.
     pub async fn finish(mut self) -> Result<Object, StoreError> {
-        if self.upload.is_some() {
-            self.upload_part().await?;
+        if self.upload.is_some()
+            && let Err(error) = self.upload_part().await
+        {
+            self.abort().await;
+            return Err(error);
         }
         let object = Object { name: std::mem::take(&mut self.name), bytes: self.bytes, hash: self.hash() };
         match self.upload.take() {
@@ -72,7 +82,13 @@ impl ObjectWriter {
                 if let Err(error) = completed {
                     // An upload is completed once. Only what is there tells whether it was.
                     let is_there = self.store.holds(&object).await.is_ok_and(|held| held == Some(true));
-                    return if is_there { Ok(object) } else { Err(error) };
+                    if is_there {
+                        return Ok(object);
+                    }
+                    self.name = object.name;
+                    self.upload = Some(upload);
+                    self.abort().await;
+                    return Err(error);
                 }
             }
             None => self.store.create_unique(&object, self.waiting.drain(..).collect()).await?,
@@ -82,6 +98,10 @@ impl ObjectWriter {
 
     /// Gives up; what was written is removed.
     pub async fn abort(mut self) {
+        self.give_up().await;
+    }
+
+    async fn give_up(&mut self) {
         if let Some(mut upload) = self.upload.take() {
             // Nobody refers to what stays if this fails, and nobody sees it.
             let _ = self.store.once("abort", &self.name, upload.abort()).await;

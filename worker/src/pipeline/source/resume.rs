@@ -11,8 +11,6 @@ use streamjob_plan::FormatPlan;
 
 use super::tests::{Seen, csv, drain, drain_reader, gzip, json, keys, partitions, source, write};
 use super::*;
-use crate::pipeline::clock::SystemClock;
-use crate::pipeline::decode;
 use crate::pipeline::records::RECORD_BYTES_MAX;
 
 const JSON: &[u8] = b"\xEF\xBB\xBF{\"key\":\"a\",\"n\":1}\r\n\n{ \"n\" : 2 , \"key\" : \"b\" }\n  \nnot json\n{\"key\":\"c\",\"n\":null}\n{\"key\":\"c\",\"n\":3}\nnor this\n\n\n{\"key\":\"d\",\"n\":4}\n\n";

@@ -182,7 +182,7 @@ fn a_message_of_another_version_is_refused_whatever_it_says() {
 
     assert_eq!(
         error.to_string(),
-        "a message has version 1, this build speaks 2; run coordinator and workers from one build"
+        "a message has version 1, this build speaks 3; run coordinator and workers from one build"
     );
 }
 

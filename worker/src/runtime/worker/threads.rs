@@ -30,7 +30,7 @@ use crate::durability::snapshot::StateLayout;
 use crate::durability::uploader::{Done, GivenUp, Uploader, Work};
 use crate::durability::{Calls, ObjectWriterId};
 use crate::metrics::{self, JobMetrics};
-use crate::pipeline::sink::{FilePublisher, Life, claim_folder};
+use crate::pipeline::sink::{FilePublisher, Life, SinkError, claim_folder};
 use crate::pipeline::transform::Payload;
 
 /// For how long a part of an epoch is tried to be stored before the epoch is abandoned; its data comes with the next.

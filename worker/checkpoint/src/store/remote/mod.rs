@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey as Key, S3ConditionalPut};
 use object_store::azure::MicrosoftAzureBuilder;
+use object_store::client::HttpConnector as _;
 use object_store::gcp::GoogleCloudStorageBuilder;
 use object_store::path::Path;
 use object_store::{BackoffConfig, Certificate, ClientOptions, Error, ObjectStore, RetryConfig};
@@ -18,11 +19,13 @@ use super::{StateStore, StoreError};
 pub use answer::Answer;
 use answer::Answers;
 use credentials::{Folder, SharedFile};
+use uploads::{OfBucket, Uploads};
 
 mod answer;
 mod credentials;
 #[cfg(test)]
 mod tests;
+pub(in crate::store) mod uploads;
 
 /// A request that takes longer is given up. A part of an object is 8 MiB.
 const REQUEST: Duration = Duration::from_secs(15);
@@ -70,6 +73,9 @@ pub struct Access {
     pub ca: Option<PathBuf>,
 }
 
+/// A store, and what lists its uploads if that can be done.
+type Opened = (Arc<dyn ObjectStore>, Option<Arc<dyn Uploads>>);
+
 impl Remote {
     /// Opens it with what this process's environment says, as the tools of the store's owner read it. Asks nothing of
     /// the store yet.
@@ -100,48 +106,56 @@ impl Remote {
         let environment: Environment = &|name| environment(name).filter(|value| !value.trim().is_empty());
         let opened = match self.kind {
             RemoteKind::S3 => self.s3(environment, credentials),
-            RemoteKind::Google => self.google(environment),
-            RemoteKind::Azure => self.azure(environment),
+            RemoteKind::Google => self.google(environment).map(|store| (store, None)),
+            RemoteKind::Azure => self.azure(environment).map(|store| (store, None)),
         };
         let prefix = Path::parse(&self.prefix).map_err(|error| error.to_string());
         match opened.and_then(|store| Ok((store, prefix?))) {
-            Ok((store, prefix)) => Ok(StateStore::new(store, prefix, self.to_string())),
+            Ok(((store, uploads), prefix)) => {
+                Ok(StateStore::new(store, prefix, self.to_string()).listing_uploads(uploads))
+            }
             Err(why) => Err(StoreError::BadLocation { store: self.to_string(), why }),
         }
     }
 
-    fn s3(
-        &self,
-        environment: Environment,
-        credentials: Option<&FolderPath>,
-    ) -> Result<Arc<dyn ObjectStore>, String> {
+    fn s3(&self, environment: Environment, credentials: Option<&FolderPath>) -> Result<Opened, String> {
         let named = |names: &[&str]| names.iter().find_map(|name| environment(name));
         let region = self.region.clone().or_else(|| named(&["AWS_REGION", "AWS_DEFAULT_REGION"]));
+        let region = region.unwrap_or_else(|| "us-east-1".to_owned());
         let endpoint = self.endpoint.clone();
         let endpoint = endpoint.or_else(|| named(&["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"]));
         let path_style = self.path_style.unwrap_or(endpoint.is_some());
         let http = endpoint.as_ref().is_some_and(|endpoint| endpoint.starts_with("http://"));
+        let options = options(environment)?.with_allow_http(http);
         let mut builder = AmazonS3Builder::new()
             .with_bucket_name(&self.bucket)
-            .with_region(region.unwrap_or_else(|| "us-east-1".to_owned()))
+            .with_region(&region)
             .with_virtual_hosted_style_request(!path_style)
             .with_conditional_put(S3ConditionalPut::ETagMatch)
             .with_retry(few_retries())
-            .with_client_options(options(environment)?.with_allow_http(http))
+            .with_client_options(options.clone())
             .with_http_connector(Answers);
+        let mut url = match path_style {
+            true => format!("https://s3.{region}.amazonaws.com/{}", self.bucket),
+            false => format!("https://{}.s3.{region}.amazonaws.com/", self.bucket),
+        };
         if let Some(endpoint) = endpoint {
             let endpoint = endpoint.trim_end_matches('/');
-            builder = builder.with_endpoint(match endpoint.split_once("://") {
+            let of_bucket = match endpoint.split_once("://") {
                 Some((scheme, host)) if !path_style => format!("{scheme}://{}.{host}", self.bucket),
                 Some(_) | None => endpoint.to_owned(),
-            });
+            };
+            url = if path_style { format!("{of_bucket}/{}", self.bucket) } else { format!("{of_bucket}/") };
+            builder = builder.with_endpoint(of_bucket);
         }
         let builder = match credentials {
             Some(folder) => builder.with_credentials(Arc::new(Folder::open(folder)?)),
             None => with_credentials(builder, environment)?,
         };
-        let built = builder.build();
-        built.map(|store| Arc::new(store) as _).map_err(|error| plain(&error))
+        let store = Arc::new(builder.build().map_err(|error| plain(&error))?);
+        let client = Answers.connect(&options).map_err(|error| plain(&error))?;
+        let uploads = OfBucket::new(Arc::clone(&store), client, url, region);
+        Ok((store, Some(Arc::new(uploads))))
     }
 
     fn google(&self, environment: Environment) -> Result<Arc<dyn ObjectStore>, String> {
