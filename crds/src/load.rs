@@ -50,7 +50,8 @@ impl Manifest {
         Self::parse_for(text, file_name, Place::Machine)
     }
 
-    fn parse_for(text: &str, file_name: &str, place: Place) -> Result<Self, ManifestErrors> {
+    /// Reads a text of a job that is to run there.
+    pub fn parse_for(text: &str, file_name: &str, place: Place) -> Result<Self, ManifestErrors> {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let mut mistakes = Vec::new();
         let document = match yaml::read::<StreamJob>(text, &mut mistakes) {
