@@ -6,9 +6,11 @@
 #![forbid(unsafe_code)]
 
 pub mod admin;
+pub mod api_server;
 pub mod certificates;
 pub mod checker;
 pub mod cluster;
+pub mod fake_cluster;
 pub mod faulty_store;
 pub mod feed;
 pub mod inside;

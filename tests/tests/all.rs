@@ -8,6 +8,7 @@ mod cluster;
 mod durability;
 mod examples;
 mod kafka;
+mod operator;
 mod pipeline;
 mod pod;
 mod protocol;

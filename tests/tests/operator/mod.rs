@@ -1,0 +1,11 @@
+//! The operator against an API server in memory and a cluster of fakes behind it.
+//!
+//! Owns: conformance of the fake, and everything the operator must survive.
+//! Never: needs a cluster; `tests/tests/cluster` has one.
+
+pub(crate) mod conformance;
+mod crash;
+mod faults;
+mod leases;
+mod scene;
+mod sequences;
