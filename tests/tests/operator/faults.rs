@@ -198,3 +198,19 @@ async fn children_that_somebody_took_or_changed_come_back() {
     assert_eq!(scene.status("/incarnation"), json!(1));
     assert_eq!(scene.cluster.violations(), [""; 0]);
 }
+#[tokio::test]
+async fn a_quota_that_is_used_up_is_told_and_mended_by_room() {
+    let mut scene = Scene::new().await;
+    scene
+        .cluster
+        .server
+        .faults()
+        .plan(usize::MAX, Effect::Refuse(403, None), |call| call.kind == "StatefulSet" && call.is_write());
+    scene.create(job());
+    scene.rounds(20).await;
+
+    assert_ne!(scene.condition("Ready").split(' ').next(), Some("True"), "{}", scene.told());
+    scene.cluster.server.faults().clear();
+    scene.until("runs", Scene::is_at_rest).await;
+    assert_eq!(scene.condition("Stalled").split(' ').next(), Some("False"), "{}", scene.told());
+}

@@ -7,5 +7,7 @@ pub(crate) mod conformance;
 mod crash;
 mod faults;
 mod leases;
+mod live;
 mod scene;
 mod sequences;
+mod steady;
