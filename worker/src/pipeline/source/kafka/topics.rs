@@ -30,8 +30,6 @@ const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// An answer takes no longer. While no broker can be reached, a question that waits makes librdkafka try thousands of
 /// times a second, whatever pauses are set.
 const ANSWER: Duration = Duration::from_secs(2);
-/// How often a client whose password is refused is followed by another, which reads it anew.
-const RENEWED_EVERY: Duration = Duration::from_secs(5);
 /// How often events are taken.
 const EVENTS_EVERY: Duration = Duration::from_millis(100);
 
@@ -47,7 +45,6 @@ pub(in crate::pipeline::source) struct Topics {
 
 struct Look {
     consumer: Arc<WatchedConsumer>,
-    renewed_at: Instant,
     events_at: Instant,
     asked_at: Instant,
     waiting: bool,
@@ -109,7 +106,6 @@ impl Topics {
     pub(super) fn look(&self, known: &TopicPartition) -> Result<(), TopicError> {
         let mut look = self.look.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
-        look.renew(&self.plan, now);
         if now.duration_since(look.events_at) >= EVENTS_EVERY {
             look.events_at = now;
             // Errors are told by the watch; librdkafka tries again by itself.
@@ -160,20 +156,7 @@ impl Look {
         let consumer: Arc<WatchedConsumer> = Arc::new(config.create(Watch::default())?);
         let (now, describing) = (Instant::now(), Describing::new(&consumer));
         let (waiting, answer) = (false, Vec::new());
-        Ok(Self { consumer, renewed_at: now, events_at: now, asked_at: now, waiting, answer, describing })
-    }
-
-    /// A client goes on with the password that it was given: one that is refused is followed by another.
-    fn renew(&mut self, plan: &KafkaSourcePlan, now: Instant) {
-        let refused = || self.consumer.context().refusal(RENEWED_EVERY).is_some();
-        if now.duration_since(self.renewed_at) < RENEWED_EVERY || !refused() {
-            return;
-        }
-        self.renewed_at = now;
-        match Self::new(plan) {
-            Ok(new) => *self = Self { answer: std::mem::take(&mut self.answer), ..new },
-            Err(error) => debug!(%error, "the client that looks after topics is not renewed"),
-        }
+        Ok(Self { consumer, events_at: now, asked_at: now, waiting, answer, describing })
     }
 }
 
