@@ -70,8 +70,6 @@ bugs! {
     LookNotRepeated = "look-not-repeated",
     /// A producer goes on although the end of its last transaction may still be under way a second time.
     ProducerKeptAfterRetry = "producer-kept-after-retry",
-    /// What is published is looked for behind a record that one slot has written, while others have not.
-    ProgressNotedEarly = "progress-noted-early",
     /// An epoch that one slot has published is taken for published by all.
     OneSlotForAll = "one-slot-for-all",
     /// What another life of the state has published counts.

@@ -16,7 +16,6 @@ const BUGS: &[(&str, &[Scene])] = &[
     ("progress-before-fence", &[scenes::wakes_before_it_is_fenced]),
     ("progress-outside-transaction", &[scenes::killed_before_the_end]),
     ("progress-uncommitted", &[scenes::killed_before_the_end]),
-    ("progress-noted-early", &[scenes::ends_are_cut]),
     ("producer-kept-after-retry", &[scenes::an_end_arrives_in_the_next_transaction]),
 ];
 

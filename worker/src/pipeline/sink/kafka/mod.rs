@@ -254,9 +254,6 @@ impl KafkaPublication<'_> {
             let ready = self.publisher.ready.as_mut().expect("it was prepared");
             ready.known.published(slot, epoch);
             ready.known.ends_at(end);
-            if planted::is(Bug::ProgressNotedEarly) {
-                self.publisher.life.progress_from = Some(end);
-            }
         }
         // Only now: until all slots have published, what one of them has is looked for from where it was before.
         self.publisher.life.progress_from = self.publisher.ready.as_ref().map(|ready| ready.known.end());
