@@ -30,8 +30,10 @@ pub(crate) fn next(pass: &mut Pass<'_>) -> Option<Operation> {
     if running.is_none() && stays_without_workers(pass) {
         return None;
     }
-    if let Some(operation) = of_spec(pass, running.as_ref()) {
-        return held::back(pass).is_none().then_some(operation).map(|operation| taken(pass, operation));
+    if let Some(operation) = of_spec(pass, running.as_ref())
+        && held::back(pass).is_none()
+    {
+        return Some(taken(pass, operation));
     }
     replace::needed(pass, running.as_ref()?)
 }

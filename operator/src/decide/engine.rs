@@ -123,12 +123,12 @@ fn finish(pass: &mut Pass<'_>, operation: &Operation) {
             let message = operation.message.clone().unwrap_or_default();
             pass.stalled = Some(super::facts::trouble(Reason::RolledBack, message));
         }
+        OperationType::Replace => pass.stalled = super::held::rolled_back(pass),
         OperationType::Start
         | OperationType::Upgrade
         | OperationType::Restart
         | OperationType::Restore
-        | OperationType::Delete
-        | OperationType::Replace => {}
+        | OperationType::Delete => {}
     }
     pass.tell(Reason::OperationFinished, format!("{}: done.", what(pass, operation)));
 }

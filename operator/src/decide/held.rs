@@ -32,6 +32,11 @@ pub(crate) fn back(pass: &mut Pass<'_>) -> Option<Trouble> {
     Some(verdict)
 }
 
+/// That this generation was rolled back; workers that are replaced meanwhile change nothing about it.
+pub(crate) fn rolled_back(pass: &Pass<'_>) -> Option<Trouble> {
+    verdict(pass, &[Reason::RolledBack])
+}
+
 /// The hand-over of this generation was given up.
 pub(crate) fn failed_handover(pass: &mut Pass<'_>) -> Option<Trouble> {
     let verdict = verdict(pass, &[Reason::HandoverFailed])?;

@@ -27,7 +27,7 @@ use std::time::Duration;
 
 pub(crate) use engine::{slots, what};
 pub(crate) use health::{failure, pod_trouble, sentence, waits_for};
-pub(crate) use held::same_as_wanted;
+pub(crate) use held::{rolled_back, same_as_wanted};
 pub(crate) use pass::{Pass, millis_between, time};
 pub(crate) use replace::overdue;
 pub use savepoints::without_job;

@@ -3,7 +3,7 @@
 //! Owns: which failures do, though the spec makes sense.
 //! Never: counts a failure that is being recovered from.
 
-use streamjob_crds::{Reason, Step};
+use streamjob_crds::{OperationType, Reason, Step};
 
 use crate::decide::{self, Pass, millis_between};
 use crate::world::Trouble;
@@ -19,7 +19,9 @@ pub(super) fn of(pass: &mut Pass<'_>, running: Option<i64>) -> Option<Trouble> {
     if let Some(operation) = &pass.status.operation {
         let waits = operation.step == Step::Handover && operation.tries > 0;
         let message = operation.message.clone().filter(|_| waits);
-        return message.map(|message| Trouble { reason: Reason::HandoverFailed, message });
+        let replaces = operation.operation_type == OperationType::Replace;
+        let failed = message.map(|message| Trouble { reason: Reason::HandoverFailed, message });
+        return failed.or_else(|| replaces.then(|| decide::rolled_back(pass)).flatten());
     }
     let incarnation = running?;
     if let Some(ended) = decide::failure(pass, incarnation).filter(|ended| !ended.retryable) {

@@ -117,6 +117,24 @@ fn a_check_that_fails_stops_nothing() {
 }
 
 #[test]
+fn a_job_that_was_rolled_back_still_leaves_a_node_that_is_gone() {
+    let mut sim = Sim::running();
+    image(&mut sim, "worker:crash");
+    sim.settle();
+    assert_eq!((ready(&sim), sim.at_work()), (is("False", "RolledBack"), vec![3]));
+
+    sim.cluster.node_up = false;
+    sim.cluster.delete_pod("orders-3-0");
+    sim.seconds(300);
+    sim.cluster.node_up = true;
+    sim.seconds(120);
+
+    sim.assert_sound();
+    assert_eq!((sim.at_work(), sim.image_at_work()), (vec![4], "worker:1".to_owned()));
+    assert_eq!(ready(&sim), is("False", "RolledBack"), "it is not tried again");
+}
+
+#[test]
 fn each_change_is_told_once() {
     let mut sim = Sim::running();
     let told = |sim: &Sim, what: &str| sim.operator.events.iter().filter(|event| *event == what).count();
