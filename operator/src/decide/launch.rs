@@ -27,7 +27,6 @@ pub(crate) fn step(pass: &mut Pass<'_>, operation: &mut Operation) -> Go {
         began(pass, operation, &set);
         return Go::To(Step::Verify);
     }
-    pass.again_in(2_000);
     unless_failed(pass, operation)
 }
 
@@ -39,6 +38,7 @@ pub(crate) fn unless_failed(pass: &mut Pass<'_>, operation: &mut Operation) -> G
     match health::verdict(pass, operation) {
         Some(found) => rollback::or_stall(pass, operation, found),
         None => {
+            pass.again_in(2_000);
             engine::waits_for(operation, health::waits_for(pass, operation.incarnation));
             if let Some(deadline) = &operation.step_deadline {
                 pass.again_at(deadline.0);

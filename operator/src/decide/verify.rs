@@ -32,6 +32,5 @@ pub(crate) fn step(pass: &mut Pass<'_>, operation: &mut Operation) -> Go {
         revisions.stable.clone_from(&operation.to_revision);
         return Go::Done;
     }
-    pass.again_in(2_000);
     launch::unless_failed(pass, operation)
 }
