@@ -264,4 +264,14 @@ mod tests {
             assert!(!remedy.contains("JOB") && !remedy.contains("NAMESPACE"), "{remedy}");
         }
     }
+
+    #[test]
+    fn every_remedy_has_a_chapter_in_the_runbook() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/runbook.md");
+        let runbook = std::fs::read_to_string(path).expect("the runbook is there");
+        for reason in Reason::ALL.iter().filter(|reason| reason.remedy().is_some()) {
+            let chapter = format!("\n## {}\n", reason.anchor());
+            assert!(runbook.contains(&chapter), "{reason} has no chapter");
+        }
+    }
 }

@@ -13,7 +13,7 @@ use crate::Reason;
 const HEAD: &str = "# The API
 
 Made from the types by `make generate`; a test keeps it so. [manifest.md](manifest.md) explains the pipeline,
-`docs/operator.md` what the operator does with the rest.
+[operator.md](operator.md) what the operator does with the rest.
 
 No field has a default in the schema: what is not written stays unwritten, and the default that is said here is applied by
 whoever reads the field. Durations are one to four whole numbers with `h`, `m`, `s` or `ms`: `10s`, `1m30s`.
@@ -126,10 +126,13 @@ fn rules_of(text: &mut String, rules: &[rules::Rule]) {
 }
 
 fn reasons(text: &mut String) {
-    text.push_str("\n## Reasons\n\nOf conditions, events and of workers that end. What has a first step has a chapter in `docs/runbook.md`.\n\n");
+    text.push_str("\n## Reasons\n\nOf conditions, events and of workers that end. What has a first step has a chapter in the runbook.\n\n");
     text.push_str("| reason | meaning | first step |\n| --- | --- | --- |\n");
     for reason in Reason::ALL {
-        let remedy = reason.remedy().map(|remedy| format!("`{remedy}`")).unwrap_or_default();
-        let _ = writeln!(text, "| {reason} | {} | {remedy} |", reason.meaning());
+        let (name, remedy) = match reason.remedy() {
+            Some(remedy) => (format!("[{reason}](runbook.md#{})", reason.anchor()), format!("`{remedy}`")),
+            None => (reason.to_string(), String::new()),
+        };
+        let _ = writeln!(text, "| {name} | {} | {remedy} |", reason.meaning());
     }
 }
