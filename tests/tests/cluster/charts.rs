@@ -1,6 +1,6 @@
 //! The charts and the definitions: what they make, what they refuse, what an API server makes of them.
 //!
-//! Owns: rendering with the Helm of the cluster's tools.
+//! Owns: rendering with the Helm of the cluster's tools; `helm test` of the installed release.
 //! Never: changes the release that the other tests use.
 
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use streamjob_tests::cluster::{OPERATOR_NAMESPACE, on_cluster};
+use streamjob_tests::cluster::{Kubernetes, OPERATOR_NAMESPACE, on_cluster, with_operator};
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
@@ -173,6 +173,36 @@ fn a_job_scales_by_its_scale_subresource() {
         let found = cluster.kubectl(&asked, "")?;
         cluster.kubectl(&["delete", "namespace", "scaled", "--wait=false"], "")?;
         ensure!(found == "6", "parallelism is {found}");
+        Ok(())
+    });
+}
+
+/// What the API server refused to the operator, by its audit log.
+fn refusals(cluster: &Kubernetes) -> Result<Vec<String>> {
+    let log = std::fs::read_to_string(cluster.folder().join("log/audit.json"))?;
+    let account = format!("system:serviceaccount:{OPERATOR_NAMESPACE}:");
+    let mut refused = Vec::new();
+    for line in log.lines() {
+        // The last line may be half written.
+        let Ok(entry) = serde_json::from_str::<Value>(line) else { continue };
+        let own = entry["user"]["username"].as_str().is_some_and(|user| user.starts_with(&account));
+        if own && entry["annotations"]["authorization.k8s.io/decision"] == "forbid" {
+            refused.push(format!("{} {}", entry["verb"], entry["requestURI"]));
+        }
+    }
+    Ok(refused)
+}
+
+#[test]
+fn the_test_of_the_release_passes_and_nothing_is_refused_to_the_operator() {
+    with_operator(|cluster| {
+        let mut command = Command::new(helm()?);
+        command.args(["test", "streamjob-operator", "--namespace", OPERATOR_NAMESPACE, "--timeout", "2m"]);
+        let said = output(&mut command)?;
+
+        ensure!(said.contains("Succeeded"), "{said}");
+        let refused = refusals(cluster)?;
+        ensure!(refused.is_empty(), "refused: {refused:#?}");
         Ok(())
     });
 }
