@@ -1,5 +1,6 @@
 # The commands of this repository. All are idempotent; each installs what it needs and says what it does.
-# STREAMJOB_CACHE (default ~/.cache/streamjob) holds what outlives a clone: Python with DuckDB, Kafka, an S3 server, Flink, downloads, bench inputs.
+# STREAMJOB_CACHE (default ~/.cache/streamjob) holds what outlives a clone: Python with DuckDB, Kafka, an S3 server, Kubernetes, Flink, downloads,
+# bench inputs.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -65,6 +66,29 @@ kafka: ## a Kafka broker on 127.0.0.1:9092 to try things on; it stays until make
 .PHONY: kafka-down
 kafka-down: ## stop that broker and throw its data away
 	@tests/broker down
+
+PROGRAMS = --bin streamjob-operator --bin streamjob-worker
+
+.PHONY: cluster
+cluster: ## a Kubernetes with the operator, Kafka and S3 on this machine, as root, to try things on; it stays until make cluster-down
+	@tests/setup build cluster
+	@echo 'cluster: building the operator and the worker (first time about 13 minutes on 2 cores)'
+	cargo build --locked --release $(PROGRAMS)
+	@tests/cluster/cluster up
+	@tests/cluster/install definitions
+	@tests/cluster/install operator $(TARGET)/release
+	@tests/cluster/cluster help
+
+.PHONY: cluster-down
+cluster-down: ## stop that cluster; nothing of it is left
+	@tests/cluster/cluster down
+
+.PHONY: images-from-source
+images-from-source: ## build the images of operator and worker as users do, from their whole Dockerfiles, without a registry
+	@tests/setup build cluster
+	@mkdir -p $(TARGET)/images
+	tests/cluster/images from-source operator $(TARGET)/images/operator.tar
+	tests/cluster/images from-source worker $(TARGET)/images/worker.tar
 
 .PHONY: bench
 bench: ## measure the table of BENCHMARKS.md on this machine (8 GB of disk, 30 minutes; keep the machine quiet)

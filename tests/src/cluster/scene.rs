@@ -50,6 +50,7 @@ pub struct Scene<'a> {
     rules: Rules,
     fed: Arc<AtomicU64>,
     feeding: Mutex<Option<Feeding>>,
+    finished: AtomicBool,
 }
 
 struct Feeding {
@@ -58,8 +59,10 @@ struct Feeding {
 }
 
 impl<'a> Scene<'a> {
-    /// A namespace with this name, which enforces the standard `restricted`, topics, and the secret `store`.
+    /// A namespace whose name begins so, which enforces the standard `restricted`, topics, and the secret `store`.
     pub fn new(cluster: &'a Kubernetes, namespace: &str) -> Result<Self> {
+        // A cluster may outlive this program.
+        let namespace = &format!("{namespace}-{}", std::process::id());
         cluster.make_namespace(namespace)?;
         let feed = Feed { partitions: 4, rows: CLOSING, keys: 50, step_ms: 10, ..Feed::default() };
         let topics = Topics::named(cluster.kafka(), namespace);
@@ -74,6 +77,7 @@ impl<'a> Scene<'a> {
             rules,
             fed: Arc::default(),
             feeding: Mutex::default(),
+            finished: AtomicBool::new(false),
         })
     }
 
@@ -290,6 +294,7 @@ impl<'a> Scene<'a> {
         let some: Vec<String> = last.iter().take(3).map(ToString::to_string).collect();
         ensure!(last.is_empty(), "{} differences, such as {some:?}", last.len());
         println!("{} rows, each in its result", input.rows.len());
+        self.finished.store(true, Ordering::Relaxed);
         done
     }
 
@@ -328,7 +333,8 @@ impl<'a> Scene<'a> {
 
 impl Drop for Scene<'_> {
     fn drop(&mut self) {
-        if std::thread::panicking() {
+        // Shown if the test fails, in whichever way.
+        if !self.finished.load(Ordering::Relaxed) {
             println!("{}", self.cluster.described(&self.namespace));
         }
         // Whoever failed wants to hear of that first.
