@@ -33,7 +33,15 @@ pub(crate) fn step(pass: &mut Pass<'_>, operation: &mut Operation) -> Go {
 /// What is wrong with an operation's workers, and what follows from it.
 pub(crate) fn unless_failed(pass: &mut Pass<'_>, operation: &mut Operation) -> Go {
     if let Some(greater) = replace::fenced_by(pass, operation.incarnation) {
-        return again(pass, operation, greater);
+        return again(
+            pass,
+            operation,
+            format!("knows incarnation {greater}, this is {}", operation.incarnation),
+        );
+    }
+    if replace::ended(pass, operation.incarnation) {
+        // A job of this name had this number once and was stopped; nothing on the cluster remembers it.
+        return again(pass, operation, format!("says that incarnation {} has ended", operation.incarnation));
     }
     match health::verdict(pass, operation) {
         Some(found) => rollback::or_stall(pass, operation, found),
@@ -89,10 +97,7 @@ fn floor_status(pass: &Pass<'_>, operation: &Operation) -> streamjob_crds::Strea
 /// Whether the workers claimed the log, restored and process rows.
 fn runs(pass: &Pass<'_>, set: &SetSeen<'_>) -> bool {
     let Some(status) = pass.world.worker(set.incarnation) else { return false };
-    let began = matches!(
-        status.phase,
-        WorkerPhase::Running | WorkerPhase::Finished | WorkerPhase::Stopping | WorkerPhase::Stopped
-    );
+    let began = matches!(status.phase, WorkerPhase::Running | WorkerPhase::Finished | WorkerPhase::Stopping);
     began && status.head >= set.arguments.floor.unwrap_or(0)
 }
 
@@ -111,18 +116,15 @@ fn began(pass: &mut Pass<'_>, operation: &Operation, set: &SetSeen<'_>) {
     }
 }
 
-/// The log knows a greater incarnation: the operation goes on with one that is greater still.
-fn again(pass: &mut Pass<'_>, operation: &Operation, greater: i64) -> Go {
+/// The log is further than the incarnation: the operation goes on with a greater one.
+fn again(pass: &mut Pass<'_>, operation: &Operation, what: String) -> Go {
     let number = pass.next_incarnation();
     let mut other = operation.clone();
     other.id =
         operation.id.rsplit_once('-').map_or(operation.id.clone(), |(begin, _)| format!("{begin}-{number}"));
     other.incarnation = number;
     other.step = Step::Teardown;
-    let text = format!(
-        "The log of the state knows incarnation {greater}, this is {}: the job goes on as {number}.",
-        operation.incarnation
-    );
+    let text = format!("The log of the state {what}: the job goes on as {number}.");
     pass.warn(Reason::IncarnationRepaired, text);
     Go::Instead(Box::new(other))
 }

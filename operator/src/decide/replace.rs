@@ -19,7 +19,7 @@ pub(crate) fn needed(pass: &mut Pass<'_>, set: &SetSeen<'_>) -> Option<Operation
     } else if let Some(text) = lost(pass, set) {
         pass.warn(Reason::WorkerRelocated, text);
         Step::Teardown
-    } else if ended(pass, set) {
+    } else if ended(pass, set.incarnation) {
         Step::Teardown
     } else if other_template(pass, set) {
         Step::Handover
@@ -72,8 +72,8 @@ fn lost(pass: &mut Pass<'_>, set: &SetSeen<'_>) -> Option<String> {
 }
 
 /// Its log has ended, for an operation that is over: it will never process another row.
-fn ended(pass: &Pass<'_>, set: &SetSeen<'_>) -> bool {
-    pass.world.worker(set.incarnation).is_some_and(|status| status.phase == WorkerPhase::Stopped)
+pub(crate) fn ended(pass: &Pass<'_>, incarnation: i64) -> bool {
+    pass.world.worker(incarnation).is_some_and(|status| status.phase == WorkerPhase::Stopped)
 }
 
 /// A pod was made while somebody's edit of the template was in force.

@@ -99,35 +99,49 @@ fn cases() -> u32 {
     std::env::var("PROPTEST_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(8)
 }
 
+fn a_good_spec_converges_after(happens: &[Happens]) -> Result<(), TestCaseError> {
+    let mut sim = Sim::running();
+    for what in happens {
+        happen(&mut sim, what);
+    }
+
+    sim.cluster.store_up = true;
+    sim.cluster.token_fits = true;
+    let asked = sim.cluster.job.as_ref().and_then(|job| job.spec.as_ref().ok()?.restore.clone());
+    let mut good = spec();
+    good.restore = asked;
+    good.workers.get_or_insert_default().image = Some("worker:good".to_owned());
+    sim.cluster.edit(|spec| *spec = good);
+    for _ in 0..60 {
+        sim.seconds(60);
+        if ready(&sim).0 == "True" && sim.image_at_work() == "worker:good" {
+            break;
+        }
+    }
+
+    prop_assert_eq!(&sim.cluster.violations, &[""; 0]);
+    let told = (ready(&sim), sim.image_at_work(), sim.at_work().len());
+    let wanted = (is("True", "UpToDate"), "worker:good".to_owned(), 1);
+    prop_assert_eq!(told, wanted, "{:#?}", sim.cluster.status());
+    let starts = &sim.cluster.log().starts;
+    let anew = starts.iter().skip(1).filter(|(_, epoch, _)| *epoch == 0).count();
+    prop_assert_eq!(anew, 0, "a start without state: {:?}", starts);
+    Ok(())
+}
+
+/// Nothing on the cluster remembers the incarnation of a job that was suspended and deleted; its log has ended.
+#[test]
+fn a_job_that_was_suspended_is_deleted_and_made_again() {
+    let happens = [Happens::Suspend(true), Happens::Wait(3), Happens::Recreate];
+
+    a_good_spec_converges_after(&happens).expect("the new job goes on");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: cases(), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn from_any_state_a_good_spec_converges(happens in prop::collection::vec(anything(), 1..25)) {
-        let mut sim = Sim::running();
-        for what in &happens {
-            happen(&mut sim, what);
-        }
-
-        sim.cluster.store_up = true;
-        sim.cluster.token_fits = true;
-        let asked = sim.cluster.job.as_ref().and_then(|job| job.spec.as_ref().ok()?.restore.clone());
-        let mut good = spec();
-        good.restore = asked;
-        good.workers.get_or_insert_default().image = Some("worker:good".to_owned());
-        sim.cluster.edit(|spec| *spec = good);
-        for _ in 0..60 {
-            sim.seconds(60);
-            if ready(&sim).0 == "True" && sim.image_at_work() == "worker:good" {
-                break;
-            }
-        }
-
-        prop_assert_eq!(&sim.cluster.violations, &[""; 0]);
-        let told = (ready(&sim), sim.image_at_work(), sim.at_work().len());
-        prop_assert_eq!(told, (is("True", "UpToDate"), "worker:good".to_owned(), 1), "{:#?}", sim.cluster.status());
-        let starts = &sim.cluster.log().starts;
-        let anew = starts.iter().skip(1).filter(|(_, epoch, _)| *epoch == 0).count();
-        prop_assert_eq!(anew, 0, "a start without state: {:?}", starts);
+        a_good_spec_converges_after(&happens)?;
     }
 }
