@@ -67,7 +67,7 @@ kafka: ## a Kafka broker on 127.0.0.1:9092 to try things on; it stays until make
 kafka-down: ## stop that broker and throw its data away
 	@tests/broker down
 
-PROGRAMS = --bin streamjob-operator --bin streamjob-worker
+PROGRAMS = --bin streamjob-operator --bin kubectl-streamjob --bin streamjob-worker
 
 .PHONY: cluster
 cluster: ## a Kubernetes with the operator, Kafka and S3 on this machine, as root, to try things on; it stays until make cluster-down
