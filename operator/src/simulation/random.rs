@@ -137,6 +137,16 @@ fn a_job_that_was_suspended_is_deleted_and_made_again() {
     a_good_spec_converges_after(&happens).expect("the new job goes on");
 }
 
+/// The hand-over of a suspension goes on when the spec has changed its mind; here it finds that there is nobody to ask.
+#[test]
+fn a_suspension_that_finds_no_pod_is_in_the_status_as_long_as_its_set_is_there() {
+    let image = Happens::Image("worker:hang");
+    let happens =
+        [image, Happens::Wait(13), Happens::Suspend(true), Happens::Wait(14), Happens::LosePod];
+
+    a_good_spec_converges_after(&happens).expect("the job runs");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: cases(), failure_persistence: None, ..ProptestConfig::default() })]
 
