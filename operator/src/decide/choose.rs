@@ -19,6 +19,8 @@ pub(crate) enum Fate {
     Drop,
     /// Another takes its place.
     Instead(Box<Operation>),
+    /// It is asked again in the next pass.
+    Later,
 }
 
 /// The most urgent operation, if there is none.
@@ -70,6 +72,9 @@ pub(crate) fn fate(pass: &mut Pass<'_>, operation: &mut Operation) -> Fate {
 fn retargeted(pass: &mut Pass<'_>, operation: &Operation) -> Fate {
     if !target_changed(pass, operation) {
         return Fate::Keep;
+    }
+    if pass.stops_workers() {
+        return Fate::Later;
     }
     let running = pass.facts.running();
     let Some(mut other) = of_spec(pass, running.as_ref()) else {

@@ -26,6 +26,8 @@ pub(crate) enum Go {
 
 /// More steps than any operation and its replacement have.
 const STEPS_MAX: usize = 24;
+/// A deletion is seen at once; this is for the case that it was not done.
+const AGAIN_MS: i64 = 1_000;
 const PREPARE_MS: i64 = 60_000;
 /// How long a check may take before it is left out.
 pub(crate) const CHECK_MS: i64 = 240_000;
@@ -49,6 +51,7 @@ pub(crate) fn run(pass: &mut Pass<'_>) {
                 begin(pass, *other);
                 continue;
             }
+            Fate::Later => return again(pass, operation),
         }
         let go = match operation.step {
             Step::Prepare => prepare::step(pass, &mut operation),
@@ -69,10 +72,17 @@ pub(crate) fn run(pass: &mut Pass<'_>) {
                 pass.status.operation = Some(operation);
             }
             Go::Instead(other) => begin(pass, *other),
+            Go::Done if pass.stops_workers() => return again(pass, operation),
             Go::Done => return finish(pass, &operation),
             Go::Dropped => return,
         }
     }
+}
+
+/// What stops workers is written down together with the operation that does so; what follows is for the next pass.
+fn again(pass: &mut Pass<'_>, operation: Operation) {
+    pass.again_in(AGAIN_MS);
+    pass.status.operation = Some(operation);
 }
 
 fn begin(pass: &mut Pass<'_>, mut operation: Operation) {

@@ -12,7 +12,7 @@ use streamjob_crds::{Operation, OperationType, Reason, Revisions, Step, StreamJo
 use super::facts::Facts;
 use super::{About, Action, Decision, Note};
 use crate::revision::Revision;
-use crate::world::{Trouble, World};
+use crate::world::{Kind, Trouble, World};
 
 /// When nothing happens, things are looked at again after this.
 const RESYNC_MS: i64 = 60_000;
@@ -71,6 +71,11 @@ impl<'a> Pass<'a> {
         if !self.actions.contains(&action) {
             self.actions.push(action);
         }
+    }
+
+    /// Whether this pass deletes a set.
+    pub(crate) fn stops_workers(&self) -> bool {
+        self.actions.iter().any(|action| matches!(action, Action::Delete { kind: Kind::StatefulSet, .. }))
     }
 
     pub(crate) fn tell(&mut self, reason: Reason, text: impl Into<String>) {

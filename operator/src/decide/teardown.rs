@@ -24,11 +24,6 @@ pub(crate) fn step(pass: &mut Pass<'_>, operation: &mut Operation) -> Go {
         return Go::Stay;
     }
     match operation.operation_type {
-        OperationType::Suspend if pass.facts.running().is_some() => {
-            // It is deleted with this pass: until it is gone the status says on whose behalf.
-            pass.again_in(1_000);
-            Go::Stay
-        }
         OperationType::Suspend => Go::Done,
         OperationType::Delete => Go::To(Step::Retire),
         OperationType::Start

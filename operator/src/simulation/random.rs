@@ -147,6 +147,14 @@ fn a_suspension_that_finds_no_pod_is_in_the_status_as_long_as_its_set_is_there()
     a_good_spec_converges_after(&happens).expect("the job runs");
 }
 
+/// The old workers hand over to a revision that nobody asks for any more: they go before another is prepared.
+#[test]
+fn an_upgrade_that_is_overtaken_as_it_deletes_the_old_set_is_in_the_status_until_that_is_gone() {
+    let happens = [Happens::Image("worker:2"), Happens::Wait(4)];
+
+    a_good_spec_converges_after(&happens).expect("the job runs");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: cases(), failure_persistence: None, ..ProptestConfig::default() })]
 
