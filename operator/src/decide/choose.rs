@@ -82,6 +82,7 @@ fn retargeted(pass: &mut Pass<'_>, operation: &Operation) -> Fate {
     };
     let launched = pass.facts.set(operation.incarnation).is_some();
     if launched {
+        // What was handed over was to these workers; they have a hand-over of their own before them.
         other = taken(pass, other);
         other.from_revision = operation.to_revision.clone();
     } else {
@@ -91,9 +92,9 @@ fn retargeted(pass: &mut Pass<'_>, operation: &Operation) -> Fate {
             .rsplit_once('-')
             .map_or(other.id.clone(), |(begin, _)| format!("{begin}-{}", operation.incarnation));
         other.from_revision = operation.from_revision.clone();
+        other.handover = operation.handover;
         record_target(pass, &other);
     }
-    other.handover = operation.handover;
     Fate::Instead(Box::new(other))
 }
 

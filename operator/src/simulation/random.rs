@@ -141,8 +141,7 @@ fn a_job_that_was_suspended_is_deleted_and_made_again() {
 #[test]
 fn a_suspension_that_finds_no_pod_is_in_the_status_as_long_as_its_set_is_there() {
     let image = Happens::Image("worker:hang");
-    let happens =
-        [image, Happens::Wait(13), Happens::Suspend(true), Happens::Wait(14), Happens::LosePod];
+    let happens = [image, Happens::Wait(13), Happens::Suspend(true), Happens::Wait(14), Happens::LosePod];
 
     a_good_spec_converges_after(&happens).expect("the job runs");
 }
@@ -151,6 +150,14 @@ fn a_suspension_that_finds_no_pod_is_in_the_status_as_long_as_its_set_is_there()
 #[test]
 fn an_upgrade_that_is_overtaken_as_it_deletes_the_old_set_is_in_the_status_until_that_is_gone() {
     let happens = [Happens::Image("worker:2"), Happens::Wait(4)];
+
+    a_good_spec_converges_after(&happens).expect("the job runs");
+}
+
+/// Workers that were started after a hand-over and are replaced before they have proved themselves: theirs fails, and they go on.
+#[test]
+fn workers_that_do_not_hand_over_are_waited_for_though_those_before_them_did() {
+    let happens = [Happens::Image("worker:unstoppable"), Happens::Wait(9)];
 
     a_good_spec_converges_after(&happens).expect("the job runs");
 }
