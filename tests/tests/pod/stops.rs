@@ -12,7 +12,7 @@ use streamjob_crds::worker::{StopState, WorkerPhase};
 use streamjob_tests::pod::PodJob;
 use streamjob_tests::process::Signal;
 
-use super::{SOON, endless, head, with_rows};
+use super::{SOON, endless, head, records, with_rows};
 
 /// The store takes so long for a checkpoint that no hand-over can be complete in a second.
 const SLOW_STORE: (&str, &str) = ("STREAMJOB_FAIL_POINT", "upload.state.before=sleep:2500@*");
@@ -86,11 +86,32 @@ fn a_hand_over_that_takes_too_long_is_taken_back_and_may_be_tried_again() -> Res
     let again = pod.stops("op-2", SOON)?;
 
     assert_eq!((first.state, repeated.state), (StopState::Stopping, StopState::Resumed));
-    assert_eq!(resumed.operation.map(|operation| operation.result), Some("Stopping".to_owned()));
+    assert_eq!(resumed.operation.map(|operation| operation.result), Some("Resumed".to_owned()));
     assert_eq!(again.state, StopState::Stopped);
     let last = head(&job)?;
     assert!(matches!(last.body, Body::Final { .. }), "{last:?}");
     assert_eq!(last.generation.attempt, 2);
+    Ok(())
+}
+
+/// All is done but for the last record, whose writer sleeps beyond the deadline.
+#[test]
+fn the_record_that_ends_an_incarnation_is_not_written_after_the_deadline() -> Result<()> {
+    let mut job = PodJob::new(&endless())?;
+    job.environment = vec![("STREAMJOB_FAIL_POINT".to_owned(), "end.final.before=sleep:3000@1".to_owned())];
+    let pod = job.start(1, &[])?;
+    pod.wait_for_checkpoints(2)?;
+
+    let deadline = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(2);
+    let first = pod.stop_by("op-2", deadline)?;
+    let resumed =
+        pod.wait("it goes on", |status| status.attempt == 2 && status.phase == WorkerPhase::Running)?;
+    let repeated = pod.stop_by("op-2", deadline)?;
+    let written = records(&job)?;
+
+    assert!(pod.running.said().contains("end.final.before"), "{}", pod.running.said());
+    assert_eq!((first.state, repeated.state), (StopState::Stopping, StopState::Resumed));
+    assert!(written.iter().all(|record| !matches!(record.body, Body::Final { .. })), "{resumed:?}");
     Ok(())
 }
 

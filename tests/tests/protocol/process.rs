@@ -232,7 +232,9 @@ impl Process {
                 Ok(stored) => return Ok(stored),
                 Err(CommitError::Fenced { .. }) => return Err(Ended::Fenced),
                 Err(CommitError::Unresolved(_)) => {}
-                Err(error @ (CommitError::Refused(_) | CommitError::Record(_))) => panic!("{error}"),
+                Err(error @ (CommitError::Late | CommitError::Refused(_) | CommitError::Record(_))) => {
+                    panic!("{error}")
+                }
             }
         }
         Err(Ended::Failed)

@@ -20,7 +20,7 @@ use super::savepoints::Savepoints;
 use crate::metrics::{JobMetrics, Phase};
 use crate::pipeline::clock::Clock;
 use crate::runtime::stop::HandOver;
-use crate::runtime::{Desk, StopFlag};
+use crate::runtime::{Desk, StopFlag, warn_of_late};
 
 /// What the threads of a pod share.
 pub(super) struct Hub {
@@ -141,6 +141,14 @@ impl Hub {
         let until = self.clock.elapsed() + Duration::from_millis(left);
         self.stop.hand_over(HandOver { operation: operation_id.clone(), until });
         answer(StopState::Stopping, None, Some(self.step()))
+    }
+
+    /// A hand-over whose time is over is given up, however long what it waits for still takes.
+    pub(super) fn give_up_late(&self) {
+        let Some(late) = self.stop.give_up_late(|| self.clock.elapsed()) else { return };
+        warn_of_late(&late);
+        let result = format!("{:?}", StopState::Resumed);
+        self.note(WorkerOperation { id: late.operation, kind: WorkerOperationKind::Stop, result });
     }
 
     /// What a stop waits for.

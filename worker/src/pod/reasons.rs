@@ -50,7 +50,7 @@ pub(super) fn of_run(error: &RunError) -> Termination {
         RunError::Window(_) => failure(Reason::BadRecord, with_causes(error), false),
         RunError::Key(_) => failure(Reason::PipelineRejected, with_causes(error), false),
         RunError::Worker { .. }
-        | RunError::Commit(CommitError::Refused(_))
+        | RunError::Commit(CommitError::Late | CommitError::Refused(_))
         | RunError::Protocol { .. }
         | RunError::WorkerProcess { .. }
         | RunError::Thread { .. }

@@ -1,6 +1,6 @@
 //! `streamjob-worker run`: a pod from its start to SIGTERM.
 //!
-//! Owns: the process's main loop: it watches memory, the job's thread and the time that is left after SIGTERM.
+//! Owns: the process's main loop: it watches memory, the job's thread, the time of a hand-over and what is left after SIGTERM.
 //! Never: waits for the store or Kafka: the job's thread does.
 
 use std::panic::AssertUnwindSafe;
@@ -130,6 +130,7 @@ impl Pod {
                 Err(RecvTimeoutError::Disconnected) => std::thread::sleep(TURN),
             }
             self.check_memory()?;
+            self.hub.give_up_late();
             if self.may_leave() {
                 return Ok(());
             }

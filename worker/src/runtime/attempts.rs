@@ -20,6 +20,7 @@ use streamjob_plan::Plan;
 use super::coordinator::{self, CoordinatorSetup};
 use super::job::{Begun, Inputs, Started, State, start_again};
 use super::process::WorkerProcess;
+use super::stop::HandOver;
 use super::transport::link;
 use super::worker::{self, WorkerSetup, wiring};
 use super::{Ending, Options, RunError, StopFlag};
@@ -139,7 +140,7 @@ impl Attempts {
                         return Err(error);
                     }
                 }
-                Ok(Ending::OutOfTime) if !self.stop.is_set() => self.metrics.set_phase(Phase::Starting),
+                Ok(Ending::OutOfTime) if !self.stop.is_set() => {}
                 ended => return ended,
             }
             match self.begin_again((&owner, generation), &mut failures) {
@@ -154,14 +155,10 @@ impl Attempts {
         }
     }
 
-    /// Only here: before the log was claimed again nobody knew whether the hand-over had come true after all.
+    /// If its record may have been written, nobody knew before the log was claimed again whether the hand-over had come true.
     fn give_up_late_hand_over(&self) {
-        if let Some(late) = self.stop.handing_over().filter(|wanted| wanted.until <= self.clock.elapsed()) {
-            tracing::warn!(
-                operation = late.operation,
-                "the hand-over was not complete in time; the job goes on"
-            );
-            self.stop.resume();
+        if let Some(late) = self.stop.resume(self.clock.elapsed()) {
+            warn_of_late(&late);
         }
     }
 
@@ -243,4 +240,10 @@ impl Attempts {
         }
         false
     }
+}
+
+/// Says that a hand-over is given up.
+pub fn warn_of_late(late: &HandOver) {
+    let operation = &late.operation;
+    tracing::warn!(operation, "the hand-over was not complete in time; the job goes on");
 }

@@ -28,7 +28,7 @@ use streamjob_checkpoint::log::{CommitError, LogError};
 use streamjob_checkpoint::retry::{Passing, Pauses};
 use streamjob_checkpoint::store::StoreError;
 
-pub use attempts::Job;
+pub use attempts::{Job, warn_of_late};
 pub use coordinator::Ending;
 pub use desk::Desk;
 pub use job::{Begun, Input, Inputs, SourceInputs, Started, Starting, State, owner, start, start_as};
@@ -192,9 +192,10 @@ impl From<CommitError> for RunError {
     fn from(error: CommitError) -> Self {
         match error {
             CommitError::Fenced { by } => Self::Fenced { by },
-            other @ (CommitError::Unresolved(_) | CommitError::Refused(_) | CommitError::Record(_)) => {
-                Self::Commit(other)
-            }
+            other @ (CommitError::Unresolved(_)
+            | CommitError::Late
+            | CommitError::Refused(_)
+            | CommitError::Record(_)) => Self::Commit(other),
         }
     }
 }
@@ -221,7 +222,12 @@ impl Passing for RunError {
             | Self::Window(_)
             | Self::Key(_)
             | Self::Log(LogError::Refused(_) | LogError::Record(_) | LogError::NoRecord { .. })
-            | Self::Commit(CommitError::Fenced { .. } | CommitError::Refused(_) | CommitError::Record(_))
+            | Self::Commit(
+                CommitError::Fenced { .. }
+                | CommitError::Late
+                | CommitError::Refused(_)
+                | CommitError::Record(_),
+            )
             | Self::Fenced { .. }
             | Self::Restore { .. }
             | Self::Checkpoint

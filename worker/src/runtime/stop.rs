@@ -56,6 +56,10 @@ struct Shared {
 struct Wanted {
     end: bool,
     hand_over: Option<HandOver>,
+    /// Its time was over before anything was written that would make it come true.
+    given_up: bool,
+    /// The record that ends the incarnation may be in the log: whoever claims that next knows.
+    may_have_ended: bool,
     leave: Option<Duration>,
 }
 
@@ -67,7 +71,10 @@ impl StopFlag {
 
     /// Asks it to hand over.
     pub fn hand_over(&self, hand_over: HandOver) {
-        self.change(|wanted| wanted.hand_over = Some(hand_over));
+        self.change(|wanted| {
+            wanted.hand_over = Some(hand_over);
+            wanted.given_up = false;
+        });
     }
 
     /// Asks it to leave. A hand-over under way goes on within that time.
@@ -75,9 +82,39 @@ impl StopFlag {
         self.change(|wanted| wanted.leave = Some(until));
     }
 
-    /// The time of a hand-over is over, and the job goes on.
-    pub fn resume(&self) {
-        self.change(|wanted| wanted.hand_over = None);
+    /// Whether the record that ends the incarnation may be written now, which must not be from `until` on. If so, only the log
+    /// knows what becomes of a hand-over.
+    pub fn may_end(&self, until: Option<Duration>, now: impl FnOnce() -> Duration) -> bool {
+        let mut wanted = self.wanted();
+        // Behind the lock: what is given up is not written afterwards.
+        let in_time = until.is_none_or(|until| now() < until);
+        wanted.may_have_ended |= in_time;
+        in_time
+    }
+
+    /// Gives up a hand-over whose time is over, unless the log may say otherwise. Once for each.
+    pub fn give_up_late(&self, now: impl FnOnce() -> Duration) -> Option<HandOver> {
+        let mut wanted = self.wanted();
+        let now = now();
+        if wanted.given_up || wanted.may_have_ended {
+            return None;
+        }
+        let late = wanted.hand_over.clone().filter(|hand_over| hand_over.until <= now)?;
+        wanted.given_up = true;
+        Some(late)
+    }
+
+    /// The log was claimed, and has no end: the job goes on. Gives a hand-over whose time is over, if it was not given up before.
+    pub fn resume(&self, now: Duration) -> Option<HandOver> {
+        let mut late = None;
+        self.change(|wanted| {
+            wanted.may_have_ended = false;
+            late = wanted.hand_over.take_if(|hand_over| hand_over.until <= now);
+            if std::mem::take(&mut wanted.given_up) {
+                late = None;
+            }
+        });
+        late
     }
 
     /// Whether the process is to end, so that no other attempt follows.
@@ -98,10 +135,11 @@ impl StopFlag {
 
     /// The hand-over that is under way, as it was asked for.
     pub fn handing_over(&self) -> Option<HandOver> {
-        self.wanted().hand_over.clone()
+        let wanted = self.wanted();
+        wanted.hand_over.clone().filter(|_| !wanted.given_up)
     }
 
-    /// What is wanted now.
+    /// What is wanted now: a hand-over also if it is given up, so that what works on it notices that it is late.
     pub fn stop(&self) -> Option<Stop> {
         let wanted = self.wanted().clone();
         match (wanted.end, wanted.hand_over, wanted.leave) {
@@ -150,7 +188,7 @@ mod tests {
 
         assert_eq!(flag.stop(), Some(Stop::HandOver(hand_over(20 * SECOND))));
         assert!(flag.version() > before && flag.is_set() && flag.leaves());
-        flag.resume();
+        flag.resume(60 * SECOND);
         assert_eq!(flag.stop(), Some(Stop::Leave { until: 20 * SECOND }));
     }
 
@@ -162,7 +200,38 @@ mod tests {
 
         assert!(!flag.is_set() && !flag.leaves());
         assert_eq!(flag.handing_over(), Some(hand_over(SECOND)));
-        flag.resume();
+        assert_eq!((flag.resume(SECOND / 2), flag.resume(SECOND)), (None, Some(hand_over(SECOND))));
         assert_eq!((flag.stop(), flag.handing_over()), (None, None));
+    }
+
+    #[test]
+    fn a_hand_over_is_given_up_when_its_time_is_over_and_nothing_ends_the_incarnation_afterwards() {
+        let flag = StopFlag::default();
+        flag.hand_over(hand_over(SECOND));
+
+        let early = flag.give_up_late(|| SECOND / 2);
+        let late = [flag.give_up_late(|| SECOND), flag.give_up_late(|| SECOND)];
+        let ends = flag.may_end(Some(SECOND), || SECOND);
+
+        assert_eq!((early, late), (None, [Some(hand_over(SECOND)), None]));
+        assert!(!ends && flag.handing_over().is_none());
+        // Whatever works on it learns of the time that is over, and not that nothing is wanted.
+        assert_eq!(flag.stop(), Some(Stop::HandOver(hand_over(SECOND))));
+        flag.hand_over(hand_over(3 * SECOND));
+        assert!(flag.handing_over().is_some() && flag.may_end(Some(3 * SECOND), || 2 * SECOND));
+    }
+
+    #[test]
+    fn what_may_be_in_the_log_is_not_given_up_before_it_is_claimed_again() {
+        let flag = StopFlag::default();
+        flag.hand_over(hand_over(SECOND));
+        assert!(flag.may_end(Some(SECOND), || SECOND / 2));
+
+        let late = flag.give_up_late(|| SECOND);
+
+        assert_eq!((late, flag.handing_over()), (None, Some(hand_over(SECOND))));
+        assert_eq!(flag.resume(SECOND), Some(hand_over(SECOND)));
+        flag.hand_over(hand_over(2 * SECOND));
+        assert_eq!(flag.give_up_late(|| 2 * SECOND), Some(hand_over(2 * SECOND)));
     }
 }

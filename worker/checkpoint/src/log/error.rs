@@ -42,6 +42,9 @@ pub enum CommitError {
     /// It may be in the log or not: commit the same again, and nothing else.
     #[error("the commit is not resolved yet; it is tried again")]
     Unresolved(#[source] StoreError),
+    /// Its time was over when it was to be written: it is not in the log, unless it came there by a try before.
+    #[error("the time of the commit was over before it could be written")]
+    Late,
     /// A mistake of the caller.
     #[error(transparent)]
     Refused(#[from] Refused),
@@ -55,6 +58,7 @@ pub enum CommitError {
 pub(super) enum Stuck {
     Store(StoreError),
     Record(RecordError),
+    Late,
 }
 
 impl From<RecordError> for Stuck {
@@ -68,6 +72,7 @@ impl From<Stuck> for LogError {
         match stuck {
             Stuck::Store(error) => Self::Store(error),
             Stuck::Record(error) => Self::Record(error),
+            Stuck::Late => unreachable!("only a commit has a time"),
         }
     }
 }

@@ -79,8 +79,12 @@ impl Log {
 
     /// Claims the log.
     pub async fn begin(&self, start: &StartRequest) -> Result<Start, LogError> {
-        let points =
-            Points { before: "start.claim.before", after: "start.claim.after", resolved: "start.resolved" };
+        let points = Points {
+            before: "start.claim.before",
+            after: "start.claim.after",
+            resolved: "start.resolved",
+            may: &always,
+        };
         let claimed = self.drive(&mut Begin::new(start.clone()), points, self.store.patience()).await??;
         Ok(claimed.start())
     }
@@ -91,6 +95,7 @@ impl Log {
             before: "delete.create.before",
             after: "delete.create.after",
             resolved: "delete.resolved",
+            may: &always,
         };
         let ended = self.drive(&mut Delete::new(request.clone()), points, self.store.patience()).await??;
         Ok(ended.map(Arc::unwrap_or_clone))
@@ -98,6 +103,17 @@ impl Log {
 
     /// Appends a record. After [`CommitError::Unresolved`] the same must be committed again.
     pub async fn commit(&self, permit: &mut CommitPermit, commit: Commit) -> Result<Stored, CommitError> {
+        self.commit_while(permit, commit, &always).await
+    }
+
+    /// The same, if it may still be written: that is asked immediately before each create. After [`CommitError::Late`] nothing
+    /// else may be committed with this permit.
+    pub async fn commit_while(
+        &self,
+        permit: &mut CommitPermit,
+        commit: Commit,
+        may: &May<'_>,
+    ) -> Result<Stored, CommitError> {
         if let Some(by) = permit.lost_to() {
             return Err(CommitError::Fenced { by });
         }
@@ -107,15 +123,17 @@ impl Log {
                 before: "commit.create.before",
                 after: "commit.create.after",
                 resolved: "commit.resolved",
+                may,
             },
             Commit::Final { .. } => {
-                Points { before: "end.final.before", after: "end.final.after", resolved: "end.resolved" }
+                Points { before: "end.final.before", after: "end.final.after", resolved: "end.resolved", may }
             }
         };
         let appended = self.drive(&mut Append::new(record), points, COMMIT_PATIENCE).await;
         let appended = appended.map_err(|stuck| match stuck {
             Stuck::Store(error) => CommitError::Unresolved(error),
             Stuck::Record(error) => CommitError::Record(error),
+            Stuck::Late => CommitError::Late,
         })?;
         match appended {
             Appended::Mine => Ok(Arc::unwrap_or_clone(permit.committed())),
@@ -158,7 +176,7 @@ impl Log {
     async fn drive<M: Machine>(
         &self,
         machine: &mut M,
-        points: Points,
+        points: Points<'_>,
         patience: Patience,
     ) -> Result<M::Outcome, Stuck> {
         let retries = self.store.retries();
@@ -176,6 +194,9 @@ impl Log {
             if creating {
                 creates += 1;
                 hit(points.before);
+                if !(points.may)() {
+                    return Err(Stuck::Late);
+                }
             }
             let answered = self.ask(&action).await?;
             if creating {
@@ -258,16 +279,24 @@ async fn get(store: &StateStore, seq: Seq) -> Result<Result<Option<Arc<Stored>>,
     })
 }
 
-/// The fail points around what a machine creates.
-#[derive(Clone, Copy, Debug)]
-struct Points {
+/// Whether something may still be written.
+pub type May<'a> = dyn Fn() -> bool + Send + Sync + 'a;
+
+fn always() -> bool {
+    true
+}
+
+/// What is around the creates of a machine: fail points, and whether there may be one.
+#[derive(Clone, Copy)]
+struct Points<'a> {
     before: &'static str,
     after: &'static str,
     resolved: &'static str,
+    may: &'a May<'a>,
 }
 
 /// Of a machine that only looks.
-const LOOK: Points = Points { before: "", after: "", resolved: "" };
+const LOOK: Points<'static> = Points { before: "", after: "", resolved: "", may: &always };
 
 fn hit(point: &'static str) {
     if !point.is_empty() {

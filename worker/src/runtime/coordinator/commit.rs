@@ -10,7 +10,7 @@ use streamjob_checkpoint::protocol::Commit;
 use streamjob_checkpoint::transition::next_checkpoint;
 
 use super::Ending;
-use super::event::{Committed, Note, Output};
+use super::event::{Committed, Note};
 use super::state::Coordinator;
 use super::step::{Appending, EpochFacts, Out, Publishing, Report, Step};
 use crate::runtime::messages::{Publication, Times, ToWorker};
@@ -34,8 +34,7 @@ impl Coordinator {
             facts.early = Some(Box::new(self.publish(&next, ending)));
         }
         self.note(Note::Collected { epoch });
-        self.step = Step::Appending(Appending::new(Commit::Epoch(next.clone()), Some(facts)));
-        self.outputs.push(Output::Append(Commit::Epoch(next)));
+        self.append(Appending::of_epoch(Commit::Epoch(next), facts));
     }
 
     /// An epoch is in the log. Only now may it be folded and published.

@@ -27,6 +27,7 @@ use super::shell::CoordinatorSetup;
 use crate::metrics::JobMetrics;
 use crate::pipeline::clock::Clock;
 use crate::pipeline::sink::{self, Folder, SinkError, Target};
+use crate::runtime::StopFlag;
 use crate::runtime::messages::PublishedFile;
 
 /// How long objects stay that nothing names any more: readers of an old checkpoint have that much time.
@@ -53,6 +54,7 @@ struct Shared {
     kept: StdMutex<Kept>,
     metrics: Arc<JobMetrics>,
     clock: Arc<dyn Clock>,
+    stop: StopFlag,
     /// What tries again when a folder of the output cannot be written.
     output: Retries,
 }
@@ -67,11 +69,11 @@ struct Kept {
 impl Effects {
     /// Effects on the world of this setup; what comes of them goes to `answers`.
     pub(super) fn new(setup: CoordinatorSetup, answers: Sender<Input>) -> Self {
-        let CoordinatorSetup { plan, log, permit, folders, clock, runtime, metrics, .. } = setup;
+        let CoordinatorSetup { plan, log, permit, folders, clock, stop, runtime, metrics, .. } = setup;
         let output = Retries::default().known_to(Arc::clone(&metrics.outages.sink));
         let permit = Mutex::new(permit);
         Self {
-            shared: Arc::new(Shared { log, permit, kept: StdMutex::default(), metrics, clock, output }),
+            shared: Arc::new(Shared { log, permit, kept: StdMutex::default(), metrics, clock, stop, output }),
             retention: Arc::new(Mutex::new(Retention::new(plan.state.retain, GRACE))),
             folders: Arc::new(folders),
             answers,
@@ -80,12 +82,14 @@ impl Effects {
         }
     }
 
-    /// Appends a record.
-    pub(super) fn append(&mut self, commit: Commit) {
+    /// Appends a record, but not from `until` on.
+    pub(super) fn append(&mut self, commit: Commit, until: Option<Duration>) {
         let shared = Arc::clone(&self.shared);
         self.begin(async move {
             let mut permit = shared.permit.lock().await;
-            match shared.log.commit(&mut permit, commit).await {
+            let ends = matches!(commit, Commit::Final { .. });
+            let may = || !ends || shared.stop.may_end(until, || shared.clock.elapsed());
+            match shared.log.commit_while(&mut permit, commit, &may).await {
                 Ok(stored) => {
                     shared.metrics.standing.reached(stored.record.seq);
                     shared.kept().newest = Some(record_of(&stored));
@@ -93,6 +97,7 @@ impl Effects {
                 }
                 Err(CommitError::Fenced { by }) => Input::Fenced { by },
                 Err(error @ CommitError::Unresolved(_)) => Input::Unresolved { cause: with_causes(&error) },
+                Err(CommitError::Late) => Input::Late,
                 Err(error @ CommitError::Refused(_)) => Input::Refused { cause: with_causes(&error) },
                 Err(error @ CommitError::Record(_)) => Input::Broken { reason: with_causes(&error) },
             }

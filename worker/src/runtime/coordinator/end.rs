@@ -44,9 +44,8 @@ impl Coordinator {
         };
         let checkpoint = Box::new(without_outbox(&self.checkpoint));
         let operation = self.operation(finished);
-        let commit = Commit::Final { checkpoint, finished, operation };
-        self.step = Step::Appending(Appending::new(commit.clone(), None));
-        self.outputs.push(Output::Append(commit));
+        let until = self.stopping.as_ref().and_then(Stop::until);
+        self.append(Appending::of_end(Commit::Final { checkpoint, finished, operation }, until));
     }
 
     /// Who asked for this end, and what came of it.

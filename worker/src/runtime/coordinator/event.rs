@@ -67,6 +67,8 @@ pub enum Input {
         /// Why.
         cause: String,
     },
+    /// Its time was over before it was written.
+    Late,
     /// The log refuses it: a bug of ours.
     Refused {
         /// Why.
@@ -117,9 +119,14 @@ pub enum Output {
         /// What.
         message: ToWorker,
     },
-    /// Append a record. Answered with `Appended`, `Unresolved`, `Refused` or `Fenced`; no other record is wanted before.
+    /// Append a record. Answered with `Appended`, `Unresolved`, `Late`, `Refused` or `Fenced`; no other record is wanted before.
     /// After `Unresolved` the same one is wanted again.
-    Append(Commit),
+    Append {
+        /// Which.
+        commit: Commit,
+        /// It is not to be written from then on.
+        until: Option<Duration>,
+    },
     /// The output of an epoch is visible: list its files. Answered with `Concluded`.
     Conclude {
         /// The lineage that committed it.

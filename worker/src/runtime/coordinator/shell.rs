@@ -100,9 +100,13 @@ pub fn run(
         stop,
         stop_seen: 0,
     };
-    let known = Arc::clone(&shell.metrics);
+    let (known, stop) = (Arc::clone(&shell.metrics), shell.stop.clone());
     let end = shell.run();
     known.standing.at_rest();
+    if matches!(end, End::OutOfTime) && !stop.is_set() {
+        // What is left of the attempt may take long to end, if it waits for Kafka.
+        known.set_phase(Phase::Starting);
+    }
     if let Some(desk) = desk {
         desk.close();
     }
@@ -228,7 +232,7 @@ impl Shell {
                 // A worker that has gone is heard of.
                 let _gone = self.links[worker as usize].send(message);
             }
-            Output::Append(commit) => self.effects.append(commit),
+            Output::Append { commit, until } => self.effects.append(commit, until),
             Output::Conclude { lineage, epoch, files, progress } => {
                 self.effects.conclude((lineage, epoch), files, progress);
             }

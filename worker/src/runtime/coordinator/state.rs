@@ -103,6 +103,7 @@ impl Coordinator {
             Input::WorkerGone { worker, cause } => self.on_gone(worker, &cause),
             Input::Appended => self.on_appended(),
             Input::Unresolved { cause } => self.on_unresolved(cause),
+            Input::Late => self.on_late(),
             Input::Refused { cause } => self.protocol(format!("the log refused a record: {cause}")),
             Input::Broken { reason } => self.fail(Failure { reason, may_pass: false }),
             Input::Fenced { by } => self.end(End::Fenced { by }),
@@ -256,7 +257,7 @@ impl Coordinator {
                 if appending.again_at.is_none_or(|at| self.now < at) {
                     return false;
                 }
-                self.append_again();
+                self.append(appending.clone());
             }
             Step::Publishing(publishing) => match publishing.files() {
                 Some(out) => self.conclude(out),
@@ -304,12 +305,23 @@ impl Coordinator {
         self.note(Note::Unresolved { cause, pause });
     }
 
-    fn append_again(&mut self) {
-        if let Step::Appending(appending) = &mut self.step {
-            appending.again_at = None;
-            let commit = appending.commit.clone();
-            self.outputs.push(Output::Append(commit));
+    fn on_late(&mut self) {
+        match self.step {
+            Step::Appending(_) => self.end(End::OutOfTime),
+            Step::Registering { .. }
+            | Step::Idle
+            | Step::Collecting(_)
+            | Step::Publishing(_)
+            | Step::Concluding { .. }
+            | Step::Closing { .. }
+            | Step::Failing(_)
+            | Step::Over => self.protocol("a record is late that nobody wanted".to_owned()),
         }
+    }
+
+    pub(super) fn append(&mut self, appending: Appending) {
+        self.outputs.push(Output::Append { commit: appending.commit.clone(), until: appending.until });
+        self.step = Step::Appending(Appending { again_at: None, ..appending });
     }
 
     fn on_appended(&mut self) {

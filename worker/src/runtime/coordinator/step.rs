@@ -70,6 +70,8 @@ pub(super) struct Appending {
     pub(super) commit: Commit,
     /// For an epoch.
     pub(super) epoch: Option<EpochFacts>,
+    /// It is not to be written from then on.
+    pub(super) until: Option<Duration>,
     pub(super) tries: u32,
     /// When it is tried again, if it is unresolved.
     pub(super) again_at: Option<Duration>,
@@ -112,8 +114,14 @@ impl Collecting {
 }
 
 impl Appending {
-    pub(super) fn new(commit: Commit, epoch: Option<EpochFacts>) -> Self {
-        Self { commit, epoch, tries: 0, again_at: None }
+    /// Of an epoch.
+    pub(super) fn of_epoch(commit: Commit, facts: EpochFacts) -> Self {
+        Self { commit, epoch: Some(facts), until: None, tries: 0, again_at: None }
+    }
+
+    /// Of the record that ends an incarnation.
+    pub(super) fn of_end(commit: Commit, until: Option<Duration>) -> Self {
+        Self { commit, epoch: None, until, tries: 0, again_at: None }
     }
 }
 

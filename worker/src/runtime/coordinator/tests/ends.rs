@@ -82,6 +82,29 @@ fn a_hand_over_whose_output_is_not_published_in_time_has_no_final_record() {
 }
 
 #[test]
+fn the_record_of_a_hand_over_has_its_time_and_what_is_late_is_not_tried_again() {
+    let mut job = Job::of(1);
+    job.start();
+    job.on(hand_over(TIME));
+
+    let end = job.run_epoch(1);
+    let unresolved = job.on(Input::Unresolved { cause: "timed out".to_owned() });
+    let again = job.after(Duration::from_secs(1), Input::Tick);
+    let late = job.on(Input::Late);
+
+    let until = |outputs: &[Output]| {
+        let untils = outputs.iter().filter_map(|output| match output {
+            Output::Append { until, .. } => Some(*until),
+            _ => None,
+        });
+        untils.collect::<Vec<_>>()
+    };
+    assert_eq!((until(&end), until(&again)), (vec![Some(TIME)], vec![Some(TIME)]));
+    assert!(until(&unresolved).is_empty() && appends(&end) == appends(&again));
+    assert_eq!(late, [exit(0), Output::End(End::OutOfTime)]);
+}
+
+#[test]
 fn a_hand_over_is_given_up_in_every_step() {
     for steps in 0..5 {
         let mut job = Job::of(1);

@@ -166,7 +166,7 @@ pub(super) fn told(outputs: &[Output]) -> Vec<ToWorker> {
 
 pub(super) fn appends(outputs: &[Output]) -> Vec<Commit> {
     let append = |output: &Output| {
-        let Output::Append(commit) = output else { return None };
+        let Output::Append { commit, .. } = output else { return None };
         Some(commit.clone())
     };
     outputs.iter().filter_map(append).collect()

@@ -177,7 +177,7 @@ impl World {
     fn see(&mut self, output: Output) {
         match output {
             Output::Tell { worker, message } => self.hear_worker(worker, message),
-            Output::Append(commit) => self.see_append(commit),
+            Output::Append { commit, .. } => self.see_append(commit),
             Output::Conclude { epoch, files, .. } => {
                 assert!(self.committed.contains(&epoch.0) && self.open == Some(epoch.0));
                 assert!(files.is_sorted());

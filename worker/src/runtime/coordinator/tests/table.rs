@@ -74,6 +74,7 @@ fn inputs() -> Vec<(&'static str, Input)> {
         ("worker gone", Input::WorkerGone { worker: 0, cause: text() }),
         ("appended", Input::Appended),
         ("not resolved", Input::Unresolved { cause: text() }),
+        ("late", Input::Late),
         ("refused", Input::Refused { cause: text() }),
         ("broken", Input::Broken { reason: text() }),
         ("fenced", Input::Fenced { by: OTHER }),
@@ -101,7 +102,7 @@ fn outcome(outputs: &[Output]) -> String {
         .iter()
         .map(|output| match output {
             Output::Tell { message, .. } => name(&format!("{message:?}")).to_owned(),
-            Output::Append(commit) => format!("Append{}", name(&format!("{commit:?}"))),
+            Output::Append { commit, .. } => format!("Append{}", name(&format!("{commit:?}"))),
             Output::End(end) => format!("End{}", name(&format!("{end:?}"))),
             Output::Note(note) => format!("({})", name(&format!("{note:?}"))),
             Output::Answer { answer, .. } => format!("Answer{}", name(&format!("{answer:?}"))),
