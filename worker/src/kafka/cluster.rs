@@ -155,8 +155,8 @@ impl Cluster {
             }
             let cause = watch.trouble(RECENT).map_or_else(|| error.to_string(), |(_, reason)| reason);
             let cause = unreachable(&cause);
-            warn!(servers = self.servers, what, cause, "no answer from Kafka; asked again");
             self.outage.failed(&format!("{} does not {what}: {cause}", self.servers));
+            warn!(servers = self.servers, what, cause, "no answer from Kafka; asked again");
             failures += 1;
             std::thread::sleep(PAUSES.after(failures));
         }
