@@ -6,6 +6,7 @@
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use streamjob_tests::admin;
@@ -126,6 +127,59 @@ fn lets_a_sink_in_or_says_why_not(cluster: &Cluster) -> Result<()> {
         let refused = "refuses to tell its id: ";
         assert_eq!(ended.said.contains(refused), password == "wrong", "{}", ended.said);
         assert_eq!(ended.code, Some(i32::from(password == "wrong")), "{}", ended.said);
+        assert!(!ended.said.contains(CANARY), "a secret shows");
+    }
+    Ok(())
+}
+
+/// The password is changed at the cluster and, later, in the job's file; all connections are made anew meanwhile. The client that
+/// looks after topics goes on being refused, and must not hold up the end.
+#[test]
+fn a_password_that_is_changed_while_a_job_runs_is_picked_up() -> Result<()> {
+    for delivery in ["ExactlyOnce", "AtLeastOnce"] {
+        let cluster = with_user(false)?;
+        cluster.create_topic("counts", 1, &[])?;
+        cluster.set_password("job", CANARY)?;
+        let endless =
+            TopicJob { kafka: "", event_time: "{field: ts, idleTimeout: 0s}", ..TopicJob::default() };
+        let folder = endless.folder(&cluster, "clicks")?;
+        let sasl = "sasl: {mechanism: SCRAM-SHA-512, username: job, password: {file: password}}";
+        let manifest = fs::read_to_string(folder.path().join("job.yaml"))?;
+        let sink =
+            format!("sink: {{kafka: {{topic: counts, delivery: {delivery}}}, format: {{json: {{}}}}}}");
+        let manifest = manifest.replacen("\"}, topics", &format!("\", {sasl}}}, topics"), 1);
+        folder.write("job.yaml", manifest.replacen("sink: {files: {url: out}}", &sink, 1))?;
+        folder.write("password", CANARY)?;
+        let windows = |cluster: &Cluster| -> Result<usize> {
+            let read = cluster.consume("counts")?.into_iter();
+            let windows = read.filter_map(|read| read.record.payload).map(|json| {
+                let row: serde_json::Value = serde_json::from_slice(&json)?;
+                Ok(row["window_start"].as_i64())
+            });
+            Ok(windows.collect::<Result<std::collections::BTreeSet<_>>>()?.len())
+        };
+        let mut running = start(&folder)?;
+        eventually("nine windows fire", || Ok(windows(&cluster)? == 9))?;
+
+        let other = format!("{CANARY}-2");
+        cluster.set_password("job", &other)?;
+        cluster.signal(0, Signal::Kill)?;
+        cluster.restart(0)?;
+        let more: Vec<Record> = (10..15).map(|n| row("k", n, 20_000 * n)).collect();
+        cluster.produce("clicks", 0, &more, Producing::default())?;
+        std::thread::sleep(Duration::from_secs(3));
+        let (meanwhile, lives) = (windows(&cluster)?, !running.has_ended()?);
+        folder.write("password", &other)?;
+        let read = eventually("the records are read", || Ok(windows(&cluster)? == 14));
+        read.with_context(|| running.said())?;
+        running.signal(Signal::Terminate)?;
+        let asked = Instant::now();
+        let ended = ends(running)?;
+        let took = asked.elapsed();
+
+        ensure!(took < Duration::from_secs(20), "{delivery}, the end took {took:?}: {}", ended.said);
+        ensure!(lives && meanwhile == 9, "{delivery}, {meanwhile} windows: {}", ended.said);
+        ensure!(ended.code == Some(143), "{delivery}, {}: {}", ended.shown(), ended.said);
         assert!(!ended.said.contains(CANARY), "a secret shows");
     }
     Ok(())

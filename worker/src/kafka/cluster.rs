@@ -39,11 +39,11 @@ const CONSUMER: &[(&str, &str)] = &[
     ("enable.partition.eof", "true"),
 ];
 
-/// The settings of a consumer.
-pub fn consumer_config(plan: &KafkaClusterPlan, group: &str) -> Result<KafkaConfig, ConfigError> {
+/// The settings of a consumer that asks and tells. It has no group: librdkafka does not let go of one that has before all that
+/// was told to the group has an answer, for a minute from a broker that is silent, and for ever where a password is refused.
+pub fn consumer_config(plan: &KafkaClusterPlan) -> Result<KafkaConfig, ConfigError> {
     let mut config = KafkaConfig::new(plan, KafkaRole::Client)?;
     config.set_all(CONSUMER);
-    config.set("group.id", group);
     Ok(config)
 }
 
@@ -56,8 +56,8 @@ pub struct Cluster {
 
 impl Cluster {
     /// Sets a client up. It connects when something is asked; that there is no answer is noted there.
-    pub fn new(plan: &KafkaClusterPlan, group: &str, outage: &Arc<Outage>) -> Result<Self, ConfigError> {
-        let consumer = Arc::new(consumer_config(plan, group)?.create(Watch::default())?);
+    pub fn new(plan: &KafkaClusterPlan, outage: &Arc<Outage>) -> Result<Self, ConfigError> {
+        let consumer = Arc::new(consumer_config(plan)?.create(Watch::default())?);
         let outage = Arc::clone(outage);
         Ok(Self { consumer, servers: plan.bootstrap_servers.clone(), outage })
     }

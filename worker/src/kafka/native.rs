@@ -1,4 +1,4 @@
-//! What rdkafka has no safe call for: topics' ids.
+//! What rdkafka has no safe call for: topics' ids, and the offsets of a group that nobody joins.
 //!
 //! Owns: the only unsafe code of this crate: calls of librdkafka with what each owns.
 //! Never: lets a pointer out.
@@ -9,6 +9,7 @@ use std::ffi::{CStr, CString};
 use std::ptr;
 use std::sync::Arc;
 
+use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka_sys as sys;
@@ -123,6 +124,62 @@ impl Describing {
             sys::rd_kafka_event_destroy(event);
             Some(answer)
         }
+    }
+}
+
+/// Tells a group how far partitions are, without waiting for the answer.
+pub struct Telling {
+    queue: *mut sys::rd_kafka_queue_t,
+    consumer: Arc<WatchedConsumer>,
+    group: CString,
+}
+
+// SAFETY: librdkafka's queues may be used by any thread.
+unsafe impl Send for Telling {}
+
+impl Telling {
+    /// Nothing is told yet.
+    pub fn new(consumer: &Arc<WatchedConsumer>, group: &str) -> Self {
+        let group = CString::new(group).unwrap_or_default();
+        // SAFETY: the client lives as long as the consumer. The queue is ours to destroy.
+        let queue = unsafe { sys::rd_kafka_queue_new(consumer.client().native_ptr()) };
+        Self { queue, consumer: Arc::clone(consumer), group }
+    }
+
+    /// Tells. There will be one answer, at the latest after `timeout_ms`.
+    pub fn tell(&self, offsets: &TopicPartitionList, timeout_ms: i32) {
+        let client = self.consumer.client().native_ptr();
+        let operation = sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_ALTERCONSUMERGROUPOFFSETS;
+        // SAFETY: name and offsets live until they have been copied by the call; what is made here is destroyed here.
+        unsafe {
+            let options = sys::rd_kafka_AdminOptions_new(client, operation);
+            sys::rd_kafka_AdminOptions_set_request_timeout(options, timeout_ms, ptr::null_mut(), 0);
+            let mut group = sys::rd_kafka_AlterConsumerGroupOffsets_new(self.group.as_ptr(), offsets.ptr());
+            sys::rd_kafka_AlterConsumerGroupOffsets(client, &mut group, 1, options, self.queue);
+            sys::rd_kafka_AlterConsumerGroupOffsets_destroy(group);
+            sys::rd_kafka_AdminOptions_destroy(options);
+        }
+    }
+
+    /// Whether it was heard, if the answer has come within so many milliseconds.
+    pub fn answer(&self, wait_ms: i32) -> Option<Result<(), RDKafkaErrorCode>> {
+        // SAFETY: the queue is ours; the event that is taken from it is ours to destroy.
+        unsafe {
+            let event = sys::rd_kafka_queue_poll(self.queue, wait_ms);
+            if event.is_null() {
+                return None;
+            }
+            let error = sys::rd_kafka_event_error(event);
+            sys::rd_kafka_event_destroy(event);
+            Some(if error == NO_ERROR { Ok(()) } else { Err(error.into()) })
+        }
+    }
+}
+
+impl Drop for Telling {
+    fn drop(&mut self) {
+        // SAFETY: the queue is ours, and the consumer that it belongs to is still there.
+        unsafe { sys::rd_kafka_queue_destroy(self.queue) };
     }
 }
 

@@ -120,7 +120,7 @@ fn check_kafka(setup: &Setup, patience: Duration) -> Result<(), Termination> {
 }
 
 fn check_cluster(cluster: &KafkaClusterPlan, field: &str, uses: &[Use]) -> Result<(), Termination> {
-    let asked = Cluster::new(cluster, "streamjob-check", &Outages::default().source);
+    let asked = Cluster::new(cluster, &Outages::default().source);
     let asked = asked.map_err(|error| reasons::of_config(&error, &format!("{field}.cluster")))?;
     // A topic that is read and written is asked for once.
     let names: BTreeSet<String> = uses.iter().map(|used| used.topic.clone()).collect();

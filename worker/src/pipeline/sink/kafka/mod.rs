@@ -85,7 +85,7 @@ pub struct KafkaPublication<'a> {
 /// The id of the cluster that is written to: what stays while brokers and their addresses change. Waits for brokers.
 /// That there is no answer is noted there.
 pub fn cluster_id(cluster: &KafkaClusterPlan, outage: &Arc<Outage>) -> Result<String, SinkError> {
-    Ok(Cluster::new(cluster, GROUP, outage)?.id().map_err(KafkaSinkError::Cluster)?)
+    Ok(Cluster::new(cluster, outage)?.id().map_err(KafkaSinkError::Cluster)?)
 }
 
 impl KafkaPublisher {

@@ -126,7 +126,9 @@ impl ProgressTopic {
         let admin: AdminClient<Watch> =
             KafkaConfig::new(cluster, KafkaRole::Client)?.create(Watch::default())?;
         let consumer = |isolation: &str| -> Result<WatchedConsumer, SinkError> {
-            let mut config = consumer_config(cluster, GROUP)?;
+            let mut config = consumer_config(cluster)?;
+            // Nothing is told to it; without one librdkafka lets nobody read.
+            config.set("group.id", GROUP);
             config.set("isolation.level", isolation);
             config.set("fetch.wait.max.ms", END_MS);
             Ok(config.create(Watch::default())?)

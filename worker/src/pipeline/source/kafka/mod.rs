@@ -26,7 +26,7 @@ pub(super) fn states(
     plan: &KafkaSourcePlan,
     outage: &Arc<Outage>,
 ) -> Result<Vec<PartitionState>, SourceError> {
-    let cluster = Cluster::new(&plan.cluster, &plan.group, outage)?;
+    let cluster = Cluster::new(&plan.cluster, outage)?;
     let id = cluster.id()?;
     let topics = topics(&cluster, &plan.topics)?;
     check_start_offsets(plan, &topics)?;
@@ -66,7 +66,7 @@ pub(super) fn grown(
     if plan.until.is_some() {
         return Ok(Vec::new());
     }
-    let cluster = Cluster::new(&plan.cluster, &plan.group, outage)?;
+    let cluster = Cluster::new(&plan.cluster, outage)?;
     let mut grown = Vec::new();
     for (name, topic) in topics(&cluster, &plan.topics)? {
         // What is gone or another one is told of when the partitions are opened.
@@ -157,7 +157,7 @@ pub(super) fn check(
     if unfinished.is_empty() {
         return Ok(());
     }
-    let cluster = Cluster::new(&plan.cluster, &plan.group, outage)?;
+    let cluster = Cluster::new(&plan.cluster, outage)?;
     let there = topics(&cluster, &plan.topics)?;
     for (topic, offset) in &unfinished {
         check_identity(topic, there.get(&topic.name).and_then(Option::as_ref))?;

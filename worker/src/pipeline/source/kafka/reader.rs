@@ -247,7 +247,7 @@ impl KafkaReader {
     /// The position is not there any more: asks why.
     fn why_out_of_range(&self, text: &str) -> Result<TopicError, SourceError> {
         let plan = self.topics.plan();
-        let cluster = Cluster::new(&plan.cluster, &plan.group, self.topics.outage())?;
+        let cluster = Cluster::new(&plan.cluster, self.topics.outage())?;
         let found = cluster.topics(std::slice::from_ref(&self.known.name))?;
         let found = found.into_iter().find_map(|(_, topic)| topic);
         if let Err(error) = check_identity(&self.known, found.as_ref()) {

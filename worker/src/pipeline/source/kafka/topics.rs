@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::prelude::{BASE64_STANDARD_NO_PAD, BASE64_URL_SAFE_NO_PAD};
-use rdkafka::consumer::{CommitMode, Consumer};
 use rdkafka::{Offset, TopicPartitionList};
 use streamjob_checkpoint::checkpoint::{PartitionState, TopicPartition};
 use streamjob_checkpoint::outage::Outage;
@@ -21,7 +20,7 @@ use uuid::Uuid;
 use super::{check_identity, known_partitions};
 use crate::kafka::cluster::consumer_config;
 use crate::kafka::fetch::fetch_settings;
-use crate::kafka::native::{Described, Describing};
+use crate::kafka::native::{Described, Describing, Telling};
 use crate::kafka::{TopicError, Watch, WatchedConsumer, unreachable};
 use crate::pipeline::records::SourceError;
 
@@ -30,6 +29,11 @@ const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// An answer takes no longer. While no broker can be reached, a question that waits makes librdkafka try thousands of
 /// times a second, whatever pauses are set.
 const ANSWER: Duration = Duration::from_secs(2);
+/// How long a group is told how far partitions are before that is given up, and after a failure nothing is told to it.
+const TOLD: Duration = Duration::from_secs(2);
+const NOT_TOLD: Duration = Duration::from_secs(5);
+/// At the end, how long is waited for that.
+const TOLD_LAST: Duration = Duration::from_millis(500);
 /// How often events are taken.
 const EVENTS_EVERY: Duration = Duration::from_millis(100);
 
@@ -50,6 +54,18 @@ struct Look {
     waiting: bool,
     answer: Vec<Described>,
     describing: Describing,
+    group: Group,
+}
+
+/// What the source's group is told.
+struct Group {
+    /// By topic and partition, what it is to hear next.
+    offsets: BTreeMap<(String, u32), u64>,
+    /// What it is being told.
+    told: BTreeMap<(String, u32), u64>,
+    /// Not before that.
+    at: Instant,
+    telling: Telling,
 }
 
 impl Topics {
@@ -115,6 +131,7 @@ impl Topics {
                 None => self.outage.answered(),
             }
         }
+        look.group.go_on(now, !self.fetcher.is_cut_off());
         if look.waiting {
             if let Some(answer) = look.describing.answer(0) {
                 look.waiting = false;
@@ -122,8 +139,7 @@ impl Topics {
             }
         } else if now.duration_since(look.asked_at) >= LOOK_EVERY && !self.fetcher.is_cut_off() {
             (look.asked_at, look.waiting) = (now, true);
-            let limit = i32::try_from(ANSWER.as_millis()).expect("seconds are few");
-            look.describing.ask(&self.plan.topics, limit);
+            look.describing.ask(&self.plan.topics, milliseconds(ANSWER));
         }
         let described = look.answer.iter().find(|described| described.name == known.name);
         match described.map(|described| &described.topic) {
@@ -138,25 +154,86 @@ impl Topics {
 
     /// Tells the group how far a partition is. For dashboards: nothing is read from it.
     pub(super) fn tell_group(&self, known: &TopicPartition, offset: u64) {
-        let number = i32::try_from(known.partition).unwrap_or(i32::MAX);
-        let mut committed = TopicPartitionList::new();
-        let at = Offset::Offset(i64::try_from(offset).unwrap_or(i64::MAX));
-        let added = committed.add_partition_offset(&known.name, number, at);
-        let look = self.look.lock().unwrap_or_else(PoisonError::into_inner);
-        let told = added.and_then(|()| look.consumer.commit(&committed, CommitMode::Async));
-        if let Err(error) = told {
-            debug!(topic = known.name, partition = known.partition, %error, "the group's offset is not told");
+        let mut look = self.look.lock().unwrap_or_else(PoisonError::into_inner);
+        look.group.offsets.insert((known.name.clone(), known.partition), offset);
+        look.group.go_on(Instant::now(), !self.fetcher.is_cut_off());
+    }
+}
+
+impl Group {
+    fn new(consumer: &Arc<WatchedConsumer>, name: &str) -> Self {
+        let telling = Telling::new(consumer, name);
+        Self { offsets: BTreeMap::new(), told: BTreeMap::new(), at: Instant::now(), telling }
+    }
+
+    /// Tells it what there is to tell, one thing after another. Never waits.
+    fn go_on(&mut self, now: Instant, may_tell: bool) {
+        if !self.told.is_empty() {
+            self.hear(0, now);
+        }
+        if may_tell && self.told.is_empty() && !self.offsets.is_empty() && now >= self.at {
+            self.tell(TOLD);
+        }
+    }
+
+    fn hear(&mut self, wait_ms: i32, now: Instant) {
+        match self.telling.answer(wait_ms) {
+            None => {}
+            Some(Ok(())) => self.told.clear(),
+            Some(Err(error)) => {
+                debug!(%error, "the group is not told how far partitions are");
+                self.at = now + NOT_TOLD;
+                for (partition, offset) in std::mem::take(&mut self.told) {
+                    self.offsets.entry(partition).or_insert(offset);
+                }
+            }
+        }
+    }
+
+    fn tell(&mut self, within: Duration) {
+        let mut offsets = TopicPartitionList::new();
+        self.told = std::mem::take(&mut self.offsets);
+        for ((topic, partition), &offset) in &self.told {
+            let number = i32::try_from(*partition).unwrap_or(i32::MAX);
+            let offset = Offset::Offset(i64::try_from(offset).unwrap_or(i64::MAX));
+            if let Err(error) = offsets.add_partition_offset(topic, number, offset) {
+                debug!(topic, partition, %error, "the group cannot be told of an offset");
+            }
+        }
+        self.telling.tell(&offsets, milliseconds(within));
+    }
+}
+
+impl Drop for Group {
+    /// What is told last is what dashboards show for long. A cluster that has not listened is not waited for.
+    fn drop(&mut self) {
+        let until = Instant::now() + TOLD_LAST;
+        loop {
+            let now = Instant::now();
+            let all_told = self.told.is_empty() && self.offsets.is_empty();
+            if all_told || now >= until || self.at > until {
+                return;
+            }
+            if self.told.is_empty() {
+                self.tell(TOLD_LAST);
+            }
+            self.hear(milliseconds(until - now), now);
         }
     }
 }
 
+fn milliseconds(duration: Duration) -> i32 {
+    i32::try_from(duration.as_millis()).expect("seconds are few")
+}
+
 impl Look {
     fn new(plan: &KafkaSourcePlan) -> Result<Self, SourceError> {
-        let config = consumer_config(&plan.cluster, &plan.group)?;
+        let config = consumer_config(&plan.cluster)?;
         let consumer: Arc<WatchedConsumer> = Arc::new(config.create(Watch::default())?);
         let (now, describing) = (Instant::now(), Describing::new(&consumer));
+        let group = Group::new(&consumer, &plan.group);
         let (waiting, answer) = (false, Vec::new());
-        Ok(Self { consumer, events_at: now, asked_at: now, waiting, answer, describing })
+        Ok(Self { consumer, events_at: now, asked_at: now, waiting, answer, describing, group })
     }
 }
 
