@@ -54,8 +54,8 @@ impl Coordinator {
     pub(super) fn on_published(&mut self, worker: u32, what: (Lineage, Epoch), out: Out) {
         let awaited = match &mut self.step {
             Step::Publishing(publishing) => publishing.answer(worker, what, out),
-            Step::Appending(Appending { epoch: Some(EpochFacts { early: Some(early), .. }), .. }) => {
-                early.answer(worker, what, out)
+            Step::Appending(Appending { epoch: Some(facts), .. }) => {
+                facts.early.as_mut().is_some_and(|early| early.answer(worker, what, out))
             }
             Step::Registering { .. }
             | Step::Idle

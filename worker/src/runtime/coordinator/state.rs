@@ -331,7 +331,7 @@ impl Coordinator {
         match (commit.clone(), epoch.clone()) {
             (Commit::Epoch(checkpoint), Some(epoch)) => {
                 self.abandoned_in_a_row = 0;
-                self.on_committed(checkpoint, epoch);
+                self.on_committed(checkpoint, *epoch);
             }
             (Commit::Epoch(_), None) => self.protocol("an epoch came from nowhere".to_owned()),
             (Commit::Final { finished, .. }, _) => {

@@ -69,7 +69,7 @@ pub(super) struct Report {
 pub(super) struct Appending {
     pub(super) commit: Commit,
     /// For an epoch.
-    pub(super) epoch: Option<EpochFacts>,
+    pub(super) epoch: Option<Box<EpochFacts>>,
     /// It is not to be written from then on.
     pub(super) until: Option<Duration>,
     pub(super) tries: u32,
@@ -116,7 +116,7 @@ impl Collecting {
 impl Appending {
     /// Of an epoch.
     pub(super) fn of_epoch(commit: Commit, facts: EpochFacts) -> Self {
-        Self { commit, epoch: Some(facts), until: None, tries: 0, again_at: None }
+        Self { commit, epoch: Some(Box::new(facts)), until: None, tries: 0, again_at: None }
     }
 
     /// Of the record that ends an incarnation.

@@ -93,11 +93,11 @@ fn the_record_of_a_hand_over_has_its_time_and_what_is_late_is_not_tried_again() 
     let late = job.on(Input::Late);
 
     let until = |outputs: &[Output]| {
-        let untils = outputs.iter().filter_map(|output| match output {
-            Output::Append { until, .. } => Some(*until),
-            _ => None,
-        });
-        untils.collect::<Vec<_>>()
+        let until = |output: &Output| {
+            let Output::Append { until, .. } = output else { return None };
+            Some(*until)
+        };
+        outputs.iter().filter_map(until).collect::<Vec<_>>()
     };
     assert_eq!((until(&end), until(&again)), (vec![Some(TIME)], vec![Some(TIME)]));
     assert!(until(&unresolved).is_empty() && appends(&end) == appends(&again));
