@@ -98,6 +98,21 @@ fn retargeted(pass: &mut Pass<'_>, operation: &Operation) -> Fate {
     Fate::Instead(Box::new(other))
 }
 
+/// Whether nobody asks for an operation any more.
+pub(crate) fn is_outdated(pass: &Pass<'_>, operation: &Operation) -> bool {
+    match operation.operation_type {
+        OperationType::Suspend => !pass.facts.policy.suspend,
+        OperationType::Start
+        | OperationType::Upgrade
+        | OperationType::Restart
+        | OperationType::Rescale
+        | OperationType::Restore
+        | OperationType::Rollback
+        | OperationType::Delete
+        | OperationType::Replace => target_changed(pass, operation),
+    }
+}
+
 /// Whether the spec asks for something else than when the operation began.
 fn target_changed(pass: &Pass<'_>, operation: &Operation) -> bool {
     let Ok(wanted) = &pass.facts.wanted else { return false };

@@ -9,7 +9,7 @@ use streamjob_crds::{Handover, HandoverMode, Operation, OperationType, Reason, S
 
 use super::engine::{self, Go};
 use super::pass::{Pass, millis_between};
-use super::{Action, Worker};
+use super::{Action, Worker, choose};
 use crate::world::{CallFailure, PodSeen, SetSeen};
 
 const ASK_AGAIN_MS: i64 = 1_000;
@@ -145,6 +145,10 @@ fn failed(pass: &mut Pass<'_>, operation: &mut Operation, old: &SetSeen<'_>, why
     let message =
         format!("Incarnation {} could not take its last checkpoint and goes on: {why}.", old.incarnation);
     pass.warn(Reason::HandoverFailed, message.clone());
+    if choose::is_outdated(pass, operation) {
+        // What the spec asks for by now was not tried, so nothing is said about it.
+        return Go::Dropped;
+    }
     if policy.when_unhealthy == WhenUnhealthy::Fail {
         pass.stalled = Some(super::facts::trouble(Reason::HandoverFailed, message));
         return Go::Dropped;

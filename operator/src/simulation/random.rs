@@ -162,6 +162,17 @@ fn workers_that_do_not_hand_over_are_waited_for_though_those_before_them_did() {
     a_good_spec_converges_after(&happens).expect("the job runs");
 }
 
+/// The hand-over of a suspension fails when the spec asks for other things already: that is no verdict on those.
+#[test]
+fn a_suspension_that_fails_after_it_was_taken_back_holds_nothing_back() {
+    let image = Happens::Image("worker:unstoppable");
+    let rescale = Happens::Parallelism(1);
+    let suspend = Happens::Suspend(true);
+    let happens = [image, Happens::Wait(9), rescale, Happens::LoseStatus, suspend, Happens::Wait(28)];
+
+    a_good_spec_converges_after(&happens).expect("the job goes on as it is asked to");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: cases(), failure_persistence: None, ..ProptestConfig::default() })]
 
