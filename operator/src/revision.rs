@@ -141,36 +141,38 @@ fn drop_empty(value: &mut Value) {
 
 /// Ten hexadecimal digits that depend on nothing but what is said, not on the order of fields.
 pub fn hash(value: &Value) -> String {
-    let mut text = String::new();
+    let mut text = Vec::new();
     canonical(value, &mut text);
-    let full = xxh3_128(text.as_bytes());
+    let full = xxh3_128(&text);
     format!("{full:032x}")[..10].to_owned()
 }
 
-fn canonical(value: &Value, text: &mut String) {
+fn canonical(value: &Value, text: &mut Vec<u8>) {
     match value {
         Value::Object(fields) => {
             let mut names: Vec<&String> = fields.keys().collect();
             names.sort();
-            text.push('{');
+            text.push(b'{');
             for name in names {
-                text.push_str(&Value::from(name.as_str()).to_string());
-                text.push(':');
+                write(name, text);
+                text.push(b':');
                 canonical(&fields[name], text);
-                text.push(',');
+                text.push(b',');
             }
-            text.push('}');
+            text.push(b'}');
         }
         Value::Array(items) => {
-            text.push('[');
+            text.push(b'[');
             for item in items {
                 canonical(item, text);
-                text.push(',');
+                text.push(b',');
             }
-            text.push(']');
+            text.push(b']');
         }
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {
-            text.push_str(&value.to_string())
-        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => write(value, text),
     }
+}
+
+fn write(value: &impl Serialize, text: &mut Vec<u8>) {
+    serde_json::to_writer(text, value).expect("text can be written to memory");
 }

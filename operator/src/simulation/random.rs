@@ -96,7 +96,7 @@ fn happen(sim: &mut Sim, what: &Happens) {
 
 /// `PROPTEST_CASES` asks for more.
 fn cases() -> u32 {
-    std::env::var("PROPTEST_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(8)
+    std::env::var("PROPTEST_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(64)
 }
 
 fn a_good_spec_converges_after(happens: &[Happens]) -> Result<(), TestCaseError> {
