@@ -22,12 +22,17 @@ demo: ## install, build, run the flights job on real input, kill it half-way, ru
 	cargo build --locked --release --bin streamjob
 	@examples/flights/demo $(TARGET)/release/streamjob
 
+# Property tests draw the same cases each time, so that what fails here fails everywhere; who asks for more draws others.
+SEED := $(if $(STREAMJOB_LONG)$(PROPTEST_CASES),$(shell date +%s),1)
+
 .PHONY: test
+test: export PROPTEST_RNG_SEED ?= $(SEED)
 test: ## install, then every test at sizes that fit: format, lints, tests, docs, examples (first time 20-25 min, then a few)
 	@tests/setup build trace answers kafka s3 $(if $(STREAMJOB_NO_CLUSTER),,cluster)
 	@$(MAKE) --no-print-directory lint
 	# One build for all: without --all-targets the tests would compile every dependency once more.
 	cargo build --locked --workspace --all-targets --features streamjob-tests/faults
+	@echo "test: PROPTEST_RNG_SEED=$$PROPTEST_RNG_SEED draws the same cases of property tests again"
 	cargo test --locked --workspace --features streamjob-tests/faults
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no-deps --quiet
 	# Needs Go, as the S3 server of the tests does.
@@ -38,7 +43,9 @@ test: ## install, then every test at sizes that fit: format, lints, tests, docs,
 .PHONY: test-long
 test-long: ## make test, then everything again at full figures (about three hours; STREAMJOB_SEED takes a run up again)
 	@$(MAKE) --no-print-directory test
-	STREAMJOB_LONG=1 PROPTEST_CASES=5120 cargo test --locked --workspace --features streamjob-tests/faults -- --show-output
+	export PROPTEST_RNG_SEED=$${PROPTEST_RNG_SEED:-$$(date +%s)}; \
+	  echo "test-long: PROPTEST_RNG_SEED=$$PROPTEST_RNG_SEED draws the same cases of property tests again"; \
+	  STREAMJOB_LONG=1 PROPTEST_CASES=5120 cargo test --locked --workspace --features streamjob-tests/faults -- --show-output
 	# Both engines must give the same results; what a debug build takes for it is of no interest.
 	@tests/setup kafka flink
 	$(TARGET)/debug/$(COMPARE) --streamjob $(TARGET)/debug/streamjob --rows 200000 --rate 5000 --seconds 10 --pairs 1 --attempts 1 \
