@@ -20,6 +20,8 @@ use tokio::net::TcpStream;
 pub const ADMIN_PORT: u16 = 8080;
 /// Where a worker is told what to do.
 pub const CONTROL_PORT: u16 = 8081;
+/// Where somebody listens a connection takes milliseconds. The address of a pod that has just gone says nothing at all.
+const CONNECTED: Duration = Duration::from_secs(1);
 /// No answer is larger.
 const ANSWER_MAX: usize = 256 << 10;
 
@@ -152,7 +154,9 @@ impl Coordinators {
             Route::Pods => host,
             Route::Gateway(gateway) => gateway,
         };
-        let stream = TcpStream::connect(address).await.map_err(|error| unreachable(error.to_string()))?;
+        let connected = tokio::time::timeout(CONNECTED, TcpStream::connect(address)).await;
+        let connected = connected.unwrap_or_else(|late| Err(late.into()));
+        let stream = connected.map_err(|error| unreachable(error.to_string()))?;
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
             .await
             .map_err(|error| unreachable(error.to_string()))?;

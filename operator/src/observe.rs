@@ -132,18 +132,19 @@ fn savepoint_of(found: &Value) -> Option<SavepointSeen> {
 
 /// Worker 0 of every set is asked how it is.
 async fn coordinators_of(context: &Context, objects: &[Object]) -> Vec<Coordinator> {
-    let firsts = objects.iter().filter(|object| {
-        object.kind() == Some(Kind::Pod) && PodSeen::of(object).is_some_and(|pod| pod.ordinal == 0)
-    });
-    let asked = firsts.filter_map(|pod| {
-        let ip = pod.text("/status/podIP")?.parse().ok()?;
-        Some(async move {
-            let at = PodAt { name: pod.name(), uid: pod.uid(), ip };
-            let answer = context.coordinators.status(at).await.map_err(call_failure);
-            Coordinator { pod_uid: pod.uid().to_owned(), answer }
-        })
+    let asked = objects.iter().filter_map(who_answers).map(|at| async move {
+        let answer = context.coordinators.status(at).await.map_err(call_failure);
+        Coordinator { pod_uid: at.uid.to_owned(), answer }
     });
     join_all(asked).await
+}
+
+/// Worker 0, if its process runs. Whoever asks an address where nobody is waits for as long as a call may take, and the job with him.
+fn who_answers(object: &Object) -> Option<PodAt<'_>> {
+    let seen = PodSeen::of(object).filter(|_| object.kind() == Some(Kind::Pod))?;
+    let answers = seen.component == "worker" && seen.ordinal == 0 && seen.running;
+    let ip = seen.ip.filter(|_| answers)?.parse().ok()?;
+    Some(PodAt { name: object.name(), uid: object.uid(), ip })
 }
 
 /// What an error of a call means to decisions.
@@ -179,4 +180,35 @@ async fn compile_aside(
         reason: Reason::PipelineRejected,
         message: format!("the planner failed on this pipeline: {error}"),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn pod(name: &str, component: &str, state: &Value) -> Object {
+        Object(json!({
+            "kind": "Pod",
+            "metadata": {"name": name, "labels": {labels::JOB: "clicks", labels::COMPONENT: component}},
+            "status": {"podIP": "10.0.0.7", "containerStatuses": [{"name": "worker", "state": state}]},
+        }))
+    }
+
+    #[test]
+    fn only_worker_0_is_asked_and_only_while_its_process_runs() {
+        let (runs, ended) = (json!({"running": {}}), json!({"terminated": {"exitCode": 0}}));
+        let pods = [
+            (pod("clicks-3-0", "worker", &runs), true),
+            (pod("clicks-3-1", "worker", &runs), false),
+            (pod("clicks-2-0", "worker", &ended), false),
+            (pod("clicks-check-6b72-x7kq2", "check", &runs), false),
+            (pod("clicks-janitor-4-0", "janitor", &runs), false),
+        ];
+
+        for (pod, asked) in &pods {
+            assert_eq!(who_answers(pod).is_some(), *asked, "{}", pod.name());
+        }
+    }
 }
