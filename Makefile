@@ -103,6 +103,11 @@ bench: ## measure the table of BENCHMARKS.md on this machine (8 GB of disk, 30 m
 	cargo build --locked --release --bin streamjob --bin streamjob-bench
 	$(TARGET)/release/streamjob-bench --streamjob $(TARGET)/release/streamjob --cache $(STREAMJOB_CACHE)/bench
 
+.PHONY: bench-cluster
+bench-cluster: ## measure jobs on the cluster of make cluster: apply, kill, upgrade, writes to the API (20 rounds, 15 minutes; keep the machine quiet)
+	cargo build --locked --release --bin streamjob-bench
+	tests/cluster/cluster in $(TARGET)/release/streamjob-bench cluster $(FLAGS)
+
 COMPARE = streamjob-bench flink --cache $(STREAMJOB_CACHE)/bench --results $(TARGET)/bench-flink
 
 .PHONY: bench-flink

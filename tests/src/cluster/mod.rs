@@ -153,7 +153,8 @@ impl Started {
 }
 
 impl Kubernetes {
-    fn attach(folder: PathBuf) -> Result<Self> {
+    /// One that runs, with its folder, from inside its network.
+    pub fn attach(folder: PathBuf) -> Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         let client = runtime.block_on(async {
             let config = Kubeconfig::read_from(folder.join("admin.kubeconfig"))?;

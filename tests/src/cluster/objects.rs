@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use kube::api::{Api, ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams};
+use kube::api::{Api, ApiResource, DeleteParams, DynamicObject, ListParams, LogParams, Patch, PatchParams};
 use kube::core::GroupVersionKind;
 use serde_json::{Value, json};
 
@@ -91,6 +91,14 @@ impl Kubernetes {
         let api = self.api(kind, namespace);
         self.block_on(api.delete(name, &DeleteParams::background()))?;
         Ok(())
+    }
+
+    /// What a pod's container has said; with `follow`, until it ends.
+    pub fn logs(&self, pod: &Value, follow: bool) -> Result<String> {
+        let pods: Api<k8s_openapi::api::core::v1::Pod> =
+            Api::namespaced(self.client(), text(pod, "/metadata/namespace"));
+        let how = LogParams { follow, ..LogParams::default() };
+        Ok(self.block_on(pods.logs(text(pod, "/metadata/name"), &how))?)
     }
 
     /// Waits until an object is gone.

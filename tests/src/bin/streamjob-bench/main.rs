@@ -11,6 +11,7 @@ mod expect;
 mod figures;
 mod flink;
 mod input;
+mod kubernetes;
 mod machine;
 mod prebuilt;
 mod process;
@@ -66,6 +67,8 @@ struct Measure {
 enum Part {
     /// Measures StreamJob and Flink by turns, and writes the section of BENCHMARKS.md that compares them.
     Flink(flink::Compare),
+    /// Measures jobs on a running Kubernetes, and writes the section of BENCHMARKS.md about it.
+    Cluster(kubernetes::OnCluster),
     /// Runs one job over batches in memory and prints what it needed.
     #[command(hide = true)]
     Prebuilt {
@@ -85,6 +88,7 @@ fn main() -> Result<()> {
     match args.part {
         None => measure(&args.measure),
         Some(Part::Flink(args)) => flink::compare(&args),
+        Some(Part::Cluster(args)) => kubernetes::measure(&args),
         Some(Part::Prebuilt { manifest, keys, rows, parts }) => {
             let measured = prebuilt::run(&manifest, &Uniform { keys, rows, files: parts })?;
             println!("{}", serde_json::to_string(&measured)?);

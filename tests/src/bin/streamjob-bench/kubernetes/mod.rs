@@ -207,7 +207,8 @@ fn asked(cluster: &Kubernetes, namespace: &str) -> Result<Vec<Value>> {
 fn set_applied(cluster: &Kubernetes, scene: &Scene<'_>, after: f64) -> Result<f64> {
     let written = asked(cluster, scene.namespace())?.into_iter().filter(|event| {
         text(event, "/objectRef/resource") == "statefulsets"
-            && matches!(text(event, "/verb"), "patch" | "create")
+            && text(event, "/verb") == "patch"
+            && !text(event, "/requestURI").contains("dryRun")
     });
     let instants = written.filter_map(|event| instant_of(text(&event, "/stageTimestamp")));
     instants.filter(|&at| at > after).min_by(f64::total_cmp).context("no StatefulSet was written")
