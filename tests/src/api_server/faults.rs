@@ -6,7 +6,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 /// What a client asked for.
 #[derive(Clone, Debug)]
@@ -45,6 +45,8 @@ pub enum Effect {
     LoseRequest,
     /// It takes longer.
     Delay(Duration),
+    /// Nothing is done until [`Faults::release`]; then it is done.
+    Hold,
     /// There is never an answer.
     Hang,
 }
@@ -59,7 +61,11 @@ struct Fault {
 
 /// All planned faults; the first that matches counts.
 #[derive(Default)]
-pub struct Faults(Mutex<Vec<Fault>>);
+pub struct Faults {
+    planned: Mutex<Vec<Fault>>,
+    /// Whether a call is held.
+    held: watch::Sender<bool>,
+}
 
 impl Faults {
     /// Plans an effect for the next so many calls of this sort.
@@ -70,16 +76,36 @@ impl Faults {
         matches: impl Fn(&Call) -> bool + Send + Sync + 'static,
     ) {
         let fault = Fault { matches: Box::new(matches), effect, left: times };
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(fault);
+        self.planned.lock().unwrap_or_else(PoisonError::into_inner).push(fault);
     }
 
     /// Everything works again.
     pub fn clear(&self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.planned.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// Comes back once a call is held.
+    pub async fn until_held(&self) {
+        self.until(true).await;
+    }
+
+    /// What is held goes on.
+    pub fn release(&self) {
+        self.held.send_replace(false);
+    }
+
+    pub(crate) async fn hold(&self) {
+        self.held.send_replace(true);
+        self.until(false).await;
+    }
+
+    async fn until(&self, held: bool) {
+        let mut seen = self.held.subscribe();
+        seen.wait_for(|now| *now == held).await.expect("the sender is our own");
     }
 
     pub(crate) fn effect_on(&self, call: &Call) -> Option<Effect> {
-        let mut faults = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut faults = self.planned.lock().unwrap_or_else(PoisonError::into_inner);
         let fault = faults.iter_mut().find(|fault| fault.left > 0 && (fault.matches)(call))?;
         fault.left -= 1;
         Some(fault.effect)

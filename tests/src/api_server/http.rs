@@ -130,6 +130,7 @@ async fn through_faults(shared: &Arc<Shared>, asked: &Asked) -> Response {
         Some(Effect::LoseRequest) => return broken(),
         Some(Effect::Hang) => return std::future::pending().await,
         Some(Effect::Delay(time)) => tokio::time::sleep(time).await,
+        Some(Effect::Hold) => shared.faults.hold().await,
         Some(Effect::RefuseAfter(_) | Effect::LoseAnswer) | None => {}
     }
     let (response, changed) = perform(shared, asked);

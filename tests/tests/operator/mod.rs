@@ -8,6 +8,9 @@ mod crash;
 mod faults;
 mod leases;
 mod live;
+#[cfg(feature = "faults")]
+mod planted;
+mod random;
 mod scene;
 mod sequences;
 mod steady;

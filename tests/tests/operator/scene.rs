@@ -21,7 +21,7 @@ pub(crate) const IMAGE: &str = "example.invalid/worker:1";
 /// What passes between two rounds.
 const ROUND: Duration = Duration::from_secs(5);
 /// No sequence takes more.
-const ROUNDS_MAX: usize = 400;
+const ROUNDS: usize = 400;
 
 /// See the module.
 pub(crate) struct Scene {
@@ -33,6 +33,10 @@ pub(crate) struct Scene {
     /// Turns that failed.
     pub(crate) failed: Vec<String>,
     pub(crate) step: Duration,
+    /// After so many rounds what has not come about never does.
+    pub(crate) rounds_max: usize,
+    /// How long operators wait for an answer of the API server.
+    pub(crate) patience: Duration,
     /// What every operator of this scene has wrong.
     #[cfg(feature = "faults")]
     pub(crate) bug: Option<streamjob_operator::planted::Bug>,
@@ -54,6 +58,8 @@ impl Scene {
             deaths: 0,
             failed: Vec::new(),
             step: ROUND,
+            rounds_max: ROUNDS,
+            patience: Duration::from_secs(2),
             #[cfg(feature = "faults")]
             bug: None,
         }
@@ -102,7 +108,7 @@ impl Scene {
             metrics_namespace: None,
         };
         let reach = Reach {
-            api_deadline: Duration::from_millis(2000),
+            api_deadline: self.patience,
             worker_deadline: Duration::from_millis(2000),
             route: Route::Gateway(self.cluster.gateway()),
         };
@@ -155,7 +161,7 @@ impl Scene {
 
     /// Rounds until something holds.
     pub(crate) async fn until(&mut self, what: &str, holds: impl Fn(&Self) -> bool) {
-        for _ in 0..ROUNDS_MAX {
+        for _ in 0..self.rounds_max {
             self.round().await;
             if holds(self) {
                 return;

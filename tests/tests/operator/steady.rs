@@ -18,6 +18,20 @@ fn writes(scene: &Scene) -> Vec<String> {
 }
 
 #[tokio::test]
+async fn a_running_job_writes_its_last_checkpoint_once_a_minute_and_nothing_else() {
+    let mut scene = Scene::running().await;
+    scene.rounds(30).await;
+    writes(&scene);
+
+    // Ten minutes.
+    scene.rounds(120).await;
+
+    let found = writes(&scene);
+    assert!(found.iter().all(|write| write == "patch StreamJob clicks 200"), "{found:?}");
+    assert!((5..=10).contains(&found.len()), "{} writes in ten minutes: {found:?}", found.len());
+}
+
+#[tokio::test]
 async fn a_job_that_makes_no_checkpoints_any_more_is_not_written_to_all_the_time() {
     let mut scene = Scene::running().await;
     scene.cluster.behave(IMAGE, Behaviour { no_checkpoints: true, ..Behaviour::default() });
