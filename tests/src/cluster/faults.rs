@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use kube::api::EvictParams;
 use serde_json::Value;
 
-use super::{Kind, Kubernetes, run, script, text};
+use super::{Kind, Kubernetes, OPERATOR_NAMESPACE, run, script, text};
 
 impl Kubernetes {
     /// `kill -9` of the first process of a pod's container; gives how often it had been restarted before.
@@ -50,6 +50,25 @@ impl Kubernetes {
     /// Lets pods be put on a node again.
     pub fn uncordon(&self, node: &str) -> Result<()> {
         self.kubectl(&["uncordon", node], "").map(drop)
+    }
+
+    /// Takes the operator away if there is one, and brings it back afterwards.
+    pub fn while_no_operator_runs<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        let deployments = ["get", "-n", OPERATOR_NAMESPACE, "deployments", "-o", "name"];
+        if self.kubectl(&deployments, "")?.is_empty() {
+            return work();
+        }
+        let scale = |replicas: &str| {
+            let operator = "deployment/streamjob-operator";
+            self.kubectl(&["scale", "-n", OPERATOR_NAMESPACE, operator, replicas], "")
+        };
+        scale("--replicas=0")?;
+        let gone = self.wait("no operator", super::SOON, || {
+            Ok(self.list(Kind::POD, OPERATOR_NAMESPACE, "")?.is_empty().then_some(()))
+        });
+        let done = gone.and_then(|()| work());
+        scale("--replicas=2")?;
+        done
     }
 
     /// Sends a signal to a part of the cluster, such as `apiserver` or `kubelet-2`; a part that ends is started again.

@@ -63,6 +63,11 @@ pub fn on_cluster<F: FnOnce(&Kubernetes) -> Result<()>>(body: F) {
     run_test(body, Needs::Definitions);
 }
 
+/// As [`on_cluster`], while no other test is on the cluster, and no operator.
+pub fn without_operator<F: FnOnce(&Kubernetes) -> Result<()>>(body: F) {
+    run_test(body, Needs::NoOperator);
+}
+
 /// The same, with the operator.
 pub fn with_operator<F: FnOnce(&Kubernetes) -> Result<()>>(body: F) {
     run_test(body, Needs::Operator);
@@ -79,6 +84,7 @@ enum Needs {
     Definitions,
     Operator,
     All,
+    NoOperator,
 }
 
 fn run_test<F: FnOnce(&Kubernetes) -> Result<()>>(body: F, needs: Needs) {
@@ -89,12 +95,16 @@ fn run_test<F: FnOnce(&Kubernetes) -> Result<()>>(body: F, needs: Needs) {
     }
     if let Some(folder) = std::env::var_os(INSIDE) {
         let cluster = Kubernetes::attach(folder.into()).expect("the cluster answers");
-        return body(&cluster).unwrap_or_else(|error| panic!("{error:?}"));
+        let done = match needs {
+            Needs::NoOperator => cluster.while_no_operator_runs(|| body(&cluster)),
+            Needs::Definitions | Needs::Operator | Needs::All => body(&cluster),
+        };
+        return done.unwrap_or_else(|error| panic!("{error:?}"));
     }
     // The closure's type has the name of the test that it is in.
     let name = type_name::<F>().trim_end_matches("::{{closure}}");
     let (_, test) = name.split_once("::").expect("a test is in a crate");
-    let alone = needs == Needs::All;
+    let alone = matches!(needs, Needs::All | Needs::NoOperator);
     let _others = (!alone).then(|| TESTS.read().unwrap_or_else(PoisonError::into_inner));
     let _none = alone.then(|| TESTS.write().unwrap_or_else(PoisonError::into_inner));
     let ran = run_inside(test, needs).unwrap_or_else(|error| panic!("{error:?}"));
@@ -106,7 +116,7 @@ fn run_inside(test: &str, needs: Needs) -> Result<String> {
     static OPERATOR: OnceLock<Result<(), String>> = OnceLock::new();
     let started = SHARED.get_or_init(|| Started::start().map_err(|error| format!("{error:?}")));
     let folder = &started.as_ref().map_err(|error| anyhow::anyhow!("no cluster: {error}"))?.folder;
-    if needs != Needs::Definitions {
+    if matches!(needs, Needs::Operator | Needs::All) {
         let installed = OPERATOR.get_or_init(|| install(folder).map_err(|error| format!("{error:?}")));
         installed.as_ref().map_err(|error| anyhow::anyhow!("no operator: {error}"))?;
     }

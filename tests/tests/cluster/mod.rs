@@ -4,6 +4,7 @@
 //! Never: looks at what the operator thinks; only at objects, topics and the bucket.
 
 mod charts;
+mod conformance;
 mod lifecycle;
 mod losses;
 mod operators;
