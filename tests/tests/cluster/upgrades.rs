@@ -60,3 +60,40 @@ fn an_upgrade_that_cannot_work_is_refused_while_the_job_runs_on() {
         scene.finish()
     });
 }
+
+#[test]
+fn a_revision_whose_workers_crash_is_rolled_back_to_the_last_good_one() {
+    with_operator(|cluster| {
+        let scene = Scene::running(cluster, "crashing")?;
+        scene.change(&json!({"upgrade": {"rollback": {"progressDeadline": "15s"}}}))?;
+        scene.wait_condition("Ready", "True", SOON)?;
+        let good = text(&scene.job()?, "/status/revisions/current").to_owned();
+        let before = scene.incarnation()?;
+
+        // The first row that is read ends the process, each time.
+        let killing = json!([{"name": "STREAMJOB_FAIL_POINT", "value": "source.batch=kill"}]);
+        scene.change(&json!({"workers": {"template": {"environment": killing}}}))?;
+
+        let restarts = cluster.wait("the new workers crash", LONG, || {
+            let new = scene.pods()?.into_iter().find(|pod| number(pod) > before);
+            let restarts = new.as_ref().and_then(|pod| {
+                pod.pointer("/status/containerStatuses/0/restartCount").and_then(Value::as_u64)
+            });
+            Ok(restarts.filter(|restarts| *restarts > 0))
+        })?;
+        println!("{restarts} restarts of the new revision's worker");
+        let stalled = scene.wait_condition("Stalled", "True", LONG)?;
+        ensure!(text(&stalled, "/reason") == "RolledBack", "{stalled}");
+        scene.wait_condition("Available", "True", LONG)?;
+        let job = scene.job()?;
+        ensure!(text(&job, "/status/revisions/current") == good, "{job}");
+        ensure!(scene.incarnation()? > before + 1, "the good revision has no incarnation of its own: {job}");
+        scene.wait_progress(SOON)?;
+        scene.finish()
+    });
+}
+
+/// The incarnation of a pod.
+fn number(pod: &Value) -> i64 {
+    text(pod, "/metadata/labels/streamjob.dev~1incarnation").parse().unwrap_or(0)
+}
