@@ -57,7 +57,7 @@ impl Default for Metrics {
         let help = "Steps of operations that ended, by type, step and verdict";
         registry.register("operations", help, inside.operations.clone());
         registry.register("leader", "1 while this operator holds the lease", inside.leader.clone());
-        let help = "1 if the CustomResourceDefinitions are there";
+        let help = "1 if the CustomResourceDefinitions are there and as new as the operator";
         registry.register("crd_compatible", help, inside.compatible.clone());
         registry.register("jobs", "StreamJobs by phase", inside.jobs.clone());
         inside.registry = registry;

@@ -20,7 +20,9 @@ use crate::world::{Settings, TokenCheck};
 const RETRY: Duration = Duration::from_secs(2);
 /// One question to the API server.
 const DEADLINE: Duration = Duration::from_secs(10);
-/// Says what to do about missing kinds.
+/// Fields that a message names.
+const NAMED_MAX: usize = 3;
+/// Says what to do about missing or old kinds.
 pub const INSTALL: &str = "helm upgrade --install streamjob-crds charts/streamjob-crds";
 
 /// What the command line says; the rest is found out.
@@ -40,6 +42,15 @@ pub enum SetupError {
     /// The kinds are not defined.
     #[error("the kinds StreamJob and StreamJobSavepoint are not defined in this cluster: run `{INSTALL}`")]
     NoKinds,
+    /// The kinds are older than this build.
+    #[error(
+        "the definitions of StreamJob and StreamJobSavepoint in this cluster are older than this operator: they lack {lacks}, and \
+         what is written there would be lost; run `{INSTALL}` of the operator's version"
+    )]
+    OldKinds {
+        /// Some of the fields.
+        lacks: String,
+    },
     /// The API server refused or is away.
     #[error("{what} cannot be read: {cause}")]
     Unreadable {
@@ -72,7 +83,7 @@ pub async fn wait(
             }
             Err(error) => {
                 let text = error.to_string();
-                metrics.set_compatible(!matches!(error, SetupError::NoKinds));
+                metrics.set_compatible(!matches!(error, SetupError::NoKinds | SetupError::OldKinds { .. }));
                 if text != told {
                     warn!("{text}; waiting");
                     told.clone_from(&text);
@@ -128,7 +139,23 @@ async fn find_kinds(client: &kube::Client) -> Result<(), SetupError> {
     let has = |kind: &str| {
         found.as_ref().is_some_and(|list| list.resources.iter().any(|resource| resource.kind == kind))
     };
-    if has("StreamJob") && has("StreamJobSavepoint") { Ok(()) } else { Err(SetupError::NoKinds) }
+    if !has("StreamJob") || !has("StreamJobSavepoint") {
+        return Err(SetupError::NoKinds);
+    }
+    // Everybody may read this; the definitions themselves would need a right in the whole cluster.
+    let path = format!("/openapi/v3/apis/{}", streamjob_crds::API_VERSION);
+    let document = text(client, "the schemas of streamjob.dev", &path).await?;
+    match streamjob_crds::lacking(&serde_json::from_str(&document).unwrap_or_default()).as_slice() {
+        [] => Ok(()),
+        lacks => Err(SetupError::OldKinds { lacks: some_of(lacks) }),
+    }
+}
+
+fn some_of(fields: &[String]) -> String {
+    match fields.split_at_checked(NAMED_MAX) {
+        Some((named, rest)) if !rest.is_empty() => format!("{} and {} more", named.join(", "), rest.len()),
+        Some(_) | None => fields.join(", "),
+    }
 }
 
 async fn cluster_id(client: &kube::Client) -> Result<String, SetupError> {

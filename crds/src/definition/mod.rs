@@ -138,19 +138,26 @@ pub fn definitions() -> [Value; 2] {
     [Kind::stream_job().definition(), Kind::savepoint().definition()]
 }
 
-/// Which fields a definition that a cluster serves does not have, though this build reads or writes them.
+/// Which fields of this build a cluster does not know, by the OpenAPI document (version 3) that its API server has of our group and version.
 ///
-/// A newer definition lacks none. If one is lacking, the server drops what is written there.
-pub fn lacking(served: &Value) -> Vec<String> {
-    let name = &served["metadata"]["name"];
-    let own = definitions().into_iter().find(|own| own["metadata"]["name"] == *name);
-    let Some(own) = own else { return vec![format!("{name}: not a kind of this build")] };
-    let versions = served["spec"]["versions"].as_array();
-    let version = versions.into_iter().flatten().find(|version| version["name"] == VERSION);
-    let Some(version) = version else { return vec![format!("version {VERSION}")] };
+/// Newer definitions lack none. What is written to a field that is lacking is dropped by the server without a word.
+pub fn lacking(document: &Value) -> Vec<String> {
     let mut found = Vec::new();
-    let schema = |version: &Value| version["schema"]["openAPIV3Schema"].clone();
-    compare(&schema(&own["spec"]["versions"][0]), &schema(version), "", &mut found);
+    for own in definitions() {
+        let kind = &own["spec"]["names"]["kind"];
+        let name = kind.as_str().unwrap_or_default();
+        let schemas = document["components"]["schemas"].as_object();
+        let is_of_kind = |schema: &&Value| {
+            let kinds = schema["x-kubernetes-group-version-kind"].as_array();
+            kinds.into_iter().flatten().any(|of| of["kind"] == *kind && of["version"] == VERSION)
+        };
+        match schemas.into_iter().flat_map(Map::values).find(is_of_kind) {
+            Some(served) => {
+                compare(&own["spec"]["versions"][0]["schema"]["openAPIV3Schema"], served, name, &mut found);
+            }
+            None => found.push(name.to_owned()),
+        }
+    }
     found
 }
 
@@ -159,7 +166,7 @@ fn compare(own: &Value, served: &Value, path: &str, found: &mut Vec<String>) {
         return;
     }
     for (name, field) in own["properties"].as_object().into_iter().flatten() {
-        let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+        let path = format!("{path}.{name}");
         match served["properties"].get(name) {
             Some(served) => compare(field, served, &path, found),
             None => found.push(path),

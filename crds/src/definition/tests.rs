@@ -185,21 +185,35 @@ fn a_definition_is_small_enough_to_be_applied() {
     }
 }
 
+/// What an API server says of these definitions.
+fn document(definitions: &[Value]) -> Value {
+    let schemas = definitions.iter().map(|definition| {
+        let kind = &definition["spec"]["names"]["kind"];
+        let mut schema = definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"].clone();
+        schema["properties"]["metadata"] = json!({"allOf": [{"$ref": "#/components/schemas/ObjectMeta"}]});
+        schema["x-kubernetes-group-version-kind"] =
+            json!([{"group": "streamjob.dev", "version": "v1alpha1", "kind": kind}]);
+        (format!("dev.streamjob.v1alpha1.{}", kind.as_str().unwrap_or_default()), schema)
+    });
+    json!({"components": {"schemas": schemas.collect::<serde_json::Map<_, _>>()}})
+}
+
 #[test]
-fn a_definition_that_lacks_a_field_is_told_apart_from_one_that_has_more() {
-    let [own, _] = definitions();
-    assert_eq!(lacking(&own), [""; 0]);
+fn definitions_that_lack_a_field_are_told_apart_from_those_that_have_more() {
+    let [own, savepoint] = definitions();
+    assert_eq!(lacking(&document(&[own.clone(), savepoint.clone()])), [""; 0]);
 
     let mut newer = own.clone();
     let spec = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties";
     newer.pointer_mut(spec).expect("it has a spec")["fromTomorrow"] = json!({"type": "string"});
-    assert_eq!(lacking(&newer), [""; 0]);
+    assert_eq!(lacking(&document(&[newer, savepoint])), [""; 0]);
 
     let mut older = own;
     let fields = older
         .pointer_mut(&format!("{spec}/workers/properties/template/properties/tolerations/items/properties"));
     fields.and_then(Value::as_object_mut).expect("it has tolerations").remove("effect");
-    assert_eq!(lacking(&older), ["spec.workers.template.tolerations.effect"]);
+    let lacks = ["StreamJob.spec.workers.template.tolerations.effect", "StreamJobSavepoint"];
+    assert_eq!(lacking(&document(&[older])), lacks);
 }
 
 #[test]
