@@ -71,17 +71,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn instants_are_those_of_the_lines() {
+    fn instants_are_those_of_the_lines() -> Result<()> {
         let log = r#"{"timestamp":"2026-11-22T10:00:00.5Z","message":"listening"}
 {"timestamp":"2026-11-22T10:00:01Z","message":"the first rows are in windows"}
 {"timestamp":"2026-11-22T10:00:02Z","message":"barrier","last":false}
 {"timestamp":"2026-11-22T10:00:03.25Z","message":"barrier","last":true}"#;
-        let lines = Lines::read(log).unwrap();
+        let lines = Lines::read(log)?;
 
-        let began = first_line(&lines).unwrap();
+        let began = first_line(&lines)?;
 
-        assert_eq!(lines.first_row().unwrap() - began, 0.5);
-        assert_eq!(lines.last_barrier().unwrap() - began, 2.75);
-        assert!(lines.handed_over().unwrap_err().to_string().contains("no line"));
+        assert_eq!(lines.first_row()? - began, 0.5);
+        assert_eq!(lines.last_barrier()? - began, 2.75);
+        assert!(lines.handed_over().is_err_and(|error| error.to_string().contains("no line")));
+        Ok(())
     }
 }
