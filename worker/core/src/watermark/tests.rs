@@ -284,7 +284,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(500))]
+    // PROPTEST_CASES is 256 where nobody sets it.
+    #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases * 500 / 256, ..ProptestConfig::default() })]
 
     #[test]
     fn the_combiner_does_what_the_written_rules_say(partitions in 1..5_usize, steps in steps()) {

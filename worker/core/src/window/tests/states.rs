@@ -169,7 +169,8 @@ fn wide_rows() -> impl Strategy<Value = Vec<Wide>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() })]
+    // PROPTEST_CASES is 256 where nobody sets it.
+    #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases * 100 / 256, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn a_restored_state_is_the_frozen_one_and_fires_the_same(rows in wide_rows(), keys_max in 1..30_usize) {
