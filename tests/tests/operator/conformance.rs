@@ -157,12 +157,6 @@ pub(crate) async fn failures(client: Client, namespace: &str) -> Vec<String> {
     failures
 }
 
-/// What a watch from a version says first that the server has forgotten.
-pub(crate) async fn forgotten(client: Client, namespace: &str, version: &str) -> Result<String> {
-    let site = Site { client, namespace: namespace.to_owned() };
-    watching::first_event(&site.maps(), version).await
-}
-
 #[tokio::test]
 async fn the_fake_api_server_answers_as_a_real_one_does() -> Result<()> {
     let clock = TestClock::at(1_800_000_000);
@@ -190,7 +184,7 @@ async fn a_watch_from_a_forgotten_version_is_told_that_it_is_gone() -> Result<()
     create(&site.maps(), map("second", json!({}))).await?;
     server.compact();
 
-    let told = forgotten(server.direct()?, "default", &version(&first)).await?;
+    let told = watching::first_event(&site.maps(), &version(&first)).await?;
 
     assert_eq!(told, "ERROR 410");
     Ok(())

@@ -16,7 +16,7 @@ use super::scene::{JOB, NAMESPACE, STATE, Scene, job};
 /// No call is held for longer.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// No play takes more without a bug.
-const ROUNDS_MAX: usize = 100;
+const ROUNDS_MAX: usize = 200;
 
 /// What goes wrong in a play with this bug; nothing without it.
 async fn play(bug: Bug, planted: bool) -> Result<(), String> {

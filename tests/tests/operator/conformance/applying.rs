@@ -9,11 +9,19 @@ use serde_json::{Value, json};
 
 use super::{Site, apply, code, create, job, map, set, version};
 
+/// A real controller writes into the status of a new set a few times.
+const TIMES: usize = 10;
+
 pub(super) async fn the_same_twice_changes_nothing(site: &Site) -> Result<()> {
-    let first = apply(&site.sets(), "one", &set("same")).await?;
-    let second = apply(&site.sets(), "one", &set("same")).await?;
-    ensure!(version(&first) == version(&second), "the version changed");
-    Ok(())
+    let mut last = apply(&site.sets(), "one", &set("same")).await?;
+    for _ in 0..TIMES {
+        let next = apply(&site.sets(), "one", &set("same")).await?;
+        if version(&next) == version(&last) {
+            return Ok(());
+        }
+        last = next;
+    }
+    anyhow::bail!("the version changed each time")
 }
 
 pub(super) async fn what_is_no_longer_sent_goes(site: &Site) -> Result<()> {
