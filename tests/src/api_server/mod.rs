@@ -12,7 +12,7 @@ mod fields;
 mod garbage;
 mod http;
 mod http_paths;
-mod kinds;
+pub(crate) mod kinds;
 mod patch;
 mod refusal;
 mod rules;
@@ -51,6 +51,11 @@ impl TestClock {
     /// What it shows.
     pub fn now(&self) -> Timestamp {
         Timestamp::from_millisecond(self.0.load(Ordering::SeqCst)).expect("tests stay in this century")
+    }
+
+    /// Shows what the machine's own clock shows.
+    pub fn follow(&self) {
+        self.0.store(Timestamp::now().as_millisecond(), Ordering::SeqCst);
     }
 
     /// Goes on.

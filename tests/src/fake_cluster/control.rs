@@ -105,6 +105,9 @@ fn perform(
 
 fn accepts(header: &str, audience: &str, subject: &str, site: &Site) -> bool {
     let Some(token) = header.strip_prefix("Bearer ") else { return false };
+    if !site.checks_tokens {
+        return true;
+    }
     let mut rules = Validation::new(Algorithm::HS256);
     rules.set_audience(&[audience]);
     rules.sub = Some(subject.to_owned());

@@ -7,20 +7,20 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::Inside;
 use super::sets::place;
-use crate::api_server::{ApiServer, TestClock};
+use super::{Inside, Server};
+use crate::api_server::TestClock;
 
 /// `recovery.lostPodTimeout`, if the manifest does not say.
 const LOST: i64 = 120;
 
-pub(crate) fn check(server: &ApiServer, inside: &mut Inside, clock: &TestClock) {
+pub(crate) fn check(server: &Server, inside: &mut Inside, clock: &TestClock) {
     note_incarnations(server, inside);
     check_sets(server, inside);
     check_writers(server, inside, clock);
 }
 
-fn note_incarnations(server: &ApiServer, inside: &mut Inside) {
+fn note_incarnations(server: &Server, inside: &mut Inside) {
     for job in server.all("StreamJob") {
         let (namespace, name) = place(&job);
         let found = job["status"]["incarnation"].as_i64().unwrap_or(0);
@@ -29,7 +29,7 @@ fn note_incarnations(server: &ApiServer, inside: &mut Inside) {
     }
 }
 
-fn check_sets(server: &ApiServer, inside: &mut Inside) {
+fn check_sets(server: &Server, inside: &mut Inside) {
     for set in server.all("StatefulSet") {
         let (namespace, name) = place(&set);
         let labels = &set["metadata"]["labels"];
@@ -43,7 +43,7 @@ fn check_sets(server: &ApiServer, inside: &mut Inside) {
 }
 
 /// Processes that could append to the log or publish, of two incarnations of one state, at one time.
-fn check_writers(server: &ApiServer, inside: &mut Inside, clock: &TestClock) {
+fn check_writers(server: &Server, inside: &mut Inside, clock: &TestClock) {
     let pods: BTreeMap<String, Value> = server
         .all("Pod")
         .into_iter()

@@ -7,14 +7,14 @@ use serde_json::{Value, json};
 
 use super::sets::{is_deleting, place};
 use super::worker::{Arguments, Phase, Worker};
-use super::{Behaviour, Inside, Process};
-use crate::api_server::{ApiServer, TestClock};
+use super::{Behaviour, Inside, Process, Server};
+use crate::api_server::TestClock;
 
 /// A container that ended is started again after this many moments.
 const RESTART: u32 = 2;
 
 /// A moment for every pod.
-pub(crate) fn run(server: &ApiServer, inside: &mut Inside, clock: &TestClock) {
+pub(crate) fn run(server: &Server, inside: &mut Inside, clock: &TestClock) {
     let pods = server.all("Pod");
     let uids: Vec<&str> = pods.iter().map(uid_of).collect();
     inside.processes.retain(|uid, _| uids.contains(&uid.as_str()) || inside.lost.contains(uid));
@@ -43,7 +43,7 @@ fn uid_of(pod: &Value) -> &str {
     pod["metadata"]["uid"].as_str().unwrap_or_default()
 }
 
-fn schedule(server: &ApiServer, pod: &Value, behaviour: &Behaviour) {
+fn schedule(server: &Server, pod: &Value, behaviour: &Behaviour) {
     let at = place(pod);
     if behaviour.unschedulable {
         server.edit("Pod", at, true, |pod| {
@@ -52,12 +52,12 @@ fn schedule(server: &ApiServer, pod: &Value, behaviour: &Behaviour) {
                 "message": "0/3 nodes are available: 3 Insufficient cpu.", "lastTransitionTime": "2027-01-15T08:00:00Z",
             }]});
         });
-    } else {
+    } else if matches!(server, Server::Memory(_)) {
         server.edit("Pod", at, false, |pod| pod["spec"]["nodeName"] = json!("node-1"));
     }
 }
 
-fn end(server: &ApiServer, inside: &mut Inside, pod: &Value, clock: &TestClock) {
+fn end(server: &Server, inside: &mut Inside, pod: &Value, clock: &TestClock) {
     let uid = uid_of(pod).to_owned();
     let (namespace, name) = place(pod);
     let Inside { processes, logs, .. } = inside;
@@ -84,7 +84,7 @@ fn turn(inside: &mut Inside, uid: &str, behaviour: &Behaviour, clock: &TestClock
 }
 
 /// A check or a janitor: it ends at once.
-fn run_once(server: &ApiServer, inside: &mut Inside, pod: &Value, behaviour: &Behaviour) {
+fn run_once(server: &Server, inside: &mut Inside, pod: &Value, behaviour: &Behaviour) {
     if matches!(pod["status"]["phase"].as_str(), Some("Succeeded" | "Failed")) {
         return;
     }
@@ -105,7 +105,7 @@ fn run_once(server: &ApiServer, inside: &mut Inside, pod: &Value, behaviour: &Be
 }
 
 fn run_worker(
-    server: &ApiServer,
+    server: &Server,
     inside: &mut Inside,
     (pod, image): (&Value, &str),
     behaviour: &Behaviour,
@@ -169,7 +169,7 @@ fn run_worker(
     });
 }
 
-fn set_status(server: &ApiServer, pod: &Value, phase: &str, (state, restarts): (Value, Value), ip: &str) {
+fn set_status(server: &Server, pod: &Value, phase: &str, (state, restarts): (Value, Value), ip: &str) {
     let before = pod["status"]["conditions"][0]["status"].as_str().unwrap_or("False").to_owned();
     server.edit("Pod", place(pod), true, |pod| {
         pod["status"] = json!({

@@ -1,4 +1,5 @@
-//! The rest of a cluster around the API server: controllers of sets and jobs, one kubelet, workers that keep a log.
+//! The rest of a cluster around the API server: controllers of sets and jobs, one kubelet, workers that keep a log. Around a
+//! real API server, with its own controllers, it is the kubelet and the workers.
 //!
 //! Nothing happens by itself: [`FakeCluster::tick`] lets a moment pass, so that a test is the same each time.
 //!
@@ -6,9 +7,12 @@
 //! Never: looks at how the operator does its work; it sees what is in the API server, and what workers are asked.
 
 mod control;
+mod door;
 mod invariants;
 mod kubelet;
 pub mod log;
+mod real;
+mod server;
 mod sets;
 pub mod worker;
 
@@ -24,6 +28,8 @@ use tokio::task::JoinSet;
 use crate::api_server::faults::Positions;
 use crate::api_server::{ApiServer, TestClock};
 use log::Logs;
+use real::RealServer;
+pub use server::Server;
 use worker::Worker;
 
 /// What is wrong with workers of an image.
@@ -97,6 +103,8 @@ pub(crate) struct Site {
     inside: Mutex<Inside>,
     pub(crate) positions: Arc<Positions>,
     pub(crate) clock: TestClock,
+    /// Those of a real server are not ours to check.
+    pub(crate) checks_tokens: bool,
 }
 
 impl Site {
@@ -108,7 +116,7 @@ impl Site {
 /// An API server, and a cluster behind it.
 pub struct FakeCluster {
     /// What the operator talks to.
-    pub server: ApiServer,
+    pub server: Server,
     /// Moves only when told.
     pub clock: TestClock,
     /// Where the operator may be stopped: calls to the server and to workers are counted together.
@@ -124,8 +132,25 @@ impl FakeCluster {
         let clock = TestClock::at(1_800_000_000);
         let positions = Positions::shared();
         let server = ApiServer::start(&clock, &positions).await?;
-        let site =
-            Arc::new(Site { inside: Mutex::default(), positions: positions.clone(), clock: clock.clone() });
+        Self::around(Server::Memory(server), clock, positions).await
+    }
+
+    /// Around a real API server with real controllers: what is in these namespaces, which are the test's alone. Its runtime must have
+    /// several threads.
+    pub async fn on(client: kube::Client, namespaces: &[&str]) -> Result<Self> {
+        let (clock, positions) = (TestClock::at(0), Positions::shared());
+        clock.follow();
+        let server = RealServer::start(client, namespaces, &positions).await?;
+        Self::around(Server::Real(server), clock, positions).await
+    }
+
+    async fn around(server: Server, clock: TestClock, positions: Arc<Positions>) -> Result<Self> {
+        let site = Arc::new(Site {
+            inside: Mutex::default(),
+            positions: positions.clone(),
+            clock: clock.clone(),
+            checks_tokens: matches!(server, Server::Memory(_)),
+        });
         let mut tasks = JoinSet::new();
         let gateway = control::serve(site.clone(), &mut tasks).await?;
         Ok(Self { server, clock, positions, site, gateway, _tasks: tasks })
@@ -143,15 +168,37 @@ impl FakeCluster {
 
     /// Time goes on, and everybody in the cluster does a little.
     pub fn tick(&self, by: Duration) {
-        self.clock.advance(by);
+        match &self.server {
+            Server::Memory(server) => {
+                self.clock.advance(by);
+                sets::run(server);
+                sets::run_jobs(server);
+            }
+            Server::Real(server) => {
+                self.clock.follow();
+                server.begin();
+            }
+        }
         let mut inside = self.site.inside();
-        sets::run(&self.server);
-        sets::run_jobs(&self.server, &inside);
         kubelet::run(&self.server, &mut inside, &self.clock);
-        sets::report(&self.server);
+        if let Server::Memory(server) = &self.server {
+            sets::report(server);
+        }
         invariants::check(&self.server, &mut inside, &self.clock);
         drop(inside);
-        self.server.collect_garbage();
+        match &self.server {
+            Server::Memory(server) => server.collect_garbage(),
+            Server::Real(server) => server.end(),
+        }
+    }
+
+    /// Takes everything off a real API server that was made there.
+    pub fn clear(self) {
+        if let Server::Real(server) = &self.server {
+            while !server.clear() {
+                self.tick(Duration::ZERO);
+            }
+        }
     }
 
     /// The node of a pod is gone: the pod stays, and its process goes on where nobody reaches it.

@@ -5,7 +5,6 @@
 
 use serde_json::{Value, json};
 
-use super::Inside;
 use crate::api_server::ApiServer;
 
 /// Pods that are missing come, pods that are too many go.
@@ -36,7 +35,7 @@ pub(crate) fn run(server: &ApiServer) {
 }
 
 /// A job gets one pod after another until one succeeds or it has failed too often.
-pub(crate) fn run_jobs(server: &ApiServer, _inside: &Inside) {
+pub(crate) fn run_jobs(server: &ApiServer) {
     for job in server.all("Job") {
         if is_deleting(&job) || finished(&job) {
             continue;

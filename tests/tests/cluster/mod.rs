@@ -5,6 +5,7 @@
 
 mod charts;
 mod conformance;
+mod crashes;
 mod lifecycle;
 mod losses;
 mod operators;

@@ -10,8 +10,8 @@ use streamjob_tests::fake_cluster::Behaviour;
 use super::scene::{JOB, NAMESPACE, Scene, condition_of, job};
 
 /// What a job goes through.
-struct Sequence {
-    name: &'static str,
+pub(crate) struct Sequence {
+    pub(crate) name: &'static str,
     /// Up to here nobody dies.
     before: fn(&Scene),
     /// What is asked for then; nothing if the first start itself is looked at.
@@ -21,7 +21,7 @@ struct Sequence {
     starts_running: bool,
 }
 
-const SEQUENCES: &[Sequence] = &[
+pub(crate) const SEQUENCES: &[Sequence] = &[
     Sequence {
         name: "start",
         before: nothing,
@@ -165,7 +165,19 @@ fn lose_node(scene: &Scene) {
 
 /// Plays a sequence, with a death if one is planned; the calls that were counted, and the scene at its end.
 async fn play(sequence: &Sequence, death: Option<(usize, When)>) -> (Vec<String>, Scene) {
-    let mut scene = if sequence.starts_running { Scene::running().await } else { Scene::new().await };
+    play_in(Scene::new().await, sequence, death).await
+}
+
+/// The same in a scene without a job.
+pub(crate) async fn play_in(
+    mut scene: Scene,
+    sequence: &Sequence,
+    death: Option<(usize, When)>,
+) -> (Vec<String>, Scene) {
+    if sequence.starts_running {
+        scene.create(job());
+        scene.until("Running", Scene::is_at_rest).await;
+    }
     (sequence.before)(&scene);
     if sequence.starts_running {
         scene.until("prepared", |scene| scene.is_at_rest() || is_suspended(scene)).await;

@@ -4,13 +4,13 @@
 //! Never: needs a cluster; `tests/tests/cluster` has one.
 
 pub(crate) mod conformance;
-mod crash;
+pub(crate) mod crash;
 mod faults;
 mod leases;
 mod live;
 #[cfg(feature = "faults")]
 mod planted;
 mod random;
-mod scene;
+pub(crate) mod scene;
 mod sequences;
 mod steady;

@@ -44,7 +44,11 @@ pub(crate) struct Scene {
 
 impl Scene {
     pub(crate) async fn new() -> Self {
-        let cluster = FakeCluster::start().await.expect("a loopback port is free");
+        Self::of(FakeCluster::start().await.expect("a loopback port is free"))
+    }
+
+    /// Around a cluster in which there is no job.
+    pub(crate) fn of(cluster: FakeCluster) -> Self {
         for namespace in [NAMESPACE, "streamjob"] {
             let object = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}});
             cluster.server.put("Namespace", "", object);
@@ -262,9 +266,16 @@ impl Scene {
     }
 }
 
-/// An incarnation may be skipped by a crash: names are compared without it.
+/// An incarnation may be skipped by a crash: names are compared without it. Names of Jobs' pods, and of what a set's own controller
+/// keeps of its template, end with something that is new each time.
 fn without_numbers(object: &Value) -> String {
-    let name = text(object, "/metadata/name");
+    let is_new_each_time = match text(object, "/metadata/ownerReferences/0/kind").as_str() {
+        "Job" => true,
+        "StatefulSet" => object.get("revision").is_some(),
+        _ => false,
+    };
+    let whose = if is_new_each_time { "/metadata/ownerReferences/0/name" } else { "/metadata/name" };
+    let name = text(object, whose);
     let incarnation = object["metadata"]["labels"]["streamjob.dev/incarnation"].as_str();
     let numbered = incarnation.map(|number| format!("{JOB}-{number}"));
     match numbered.and_then(|numbered| name.strip_prefix(&numbered)) {
