@@ -8,6 +8,7 @@ mod conformance;
 mod crashes;
 mod lifecycle;
 mod losses;
+mod many;
 mod operators;
 mod rights;
 mod rules;
