@@ -25,6 +25,9 @@ demo: ## install, build, run the flights job on real input, kill it half-way, ru
 # Property tests draw the same cases each time, so that what fails here fails everywhere; who asks for more draws others.
 SEED := $(if $(STREAMJOB_LONG)$(PROPTEST_CASES),$(shell date +%s),1)
 
+# Most tests wait for brokers, clocks and pods: with one for each core, two fifths of the cores were idle.
+export RUST_TEST_THREADS ?= $(shell expr $$(nproc) + 1)
+
 .PHONY: test
 test: export PROPTEST_RNG_SEED ?= $(SEED)
 test: ## install, then every test at sizes that fit: format, lints, tests, docs, examples (first time 20-25 min, then a few)
