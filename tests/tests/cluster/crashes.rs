@@ -13,8 +13,8 @@ use streamjob_tests::fake_cluster::FakeCluster;
 use crate::operator::crash::{SEQUENCES, Sequence, play_in};
 use crate::operator::scene::{NAMESPACE, Scene, text};
 
-/// What a real kubelet or a clock that a test moves would be needed for, and what no call of the operator is needed for.
-const LEFT_OUT: [&str; 3] = ["roll back", "a lost node", "delete"];
+/// What a real kubelet or a clock that a test moves would be needed for.
+const LEFT_OUT: [&str; 2] = ["roll back", "a lost node"];
 
 /// In which what is left to clear up is begun with.
 const PAUSE_ROUNDS: usize = 15;

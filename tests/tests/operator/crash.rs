@@ -100,13 +100,7 @@ pub(crate) const SEQUENCES: &[Sequence] = &[
         over: |scene| scene.job().is_null() && scene.cluster.server.all("Pod").is_empty(),
         starts_running: true,
     },
-    Sequence {
-        name: "delete",
-        before: nothing,
-        ask: |scene| scene.cluster.server.delete("StreamJob", NAMESPACE, JOB, None),
-        over: |scene| scene.job().is_null() && scene.cluster.server.all("Pod").is_empty(),
-        starts_running: true,
-    },
+    // Where the state is retained, a deletion has no place to die at: the operator has nothing to do with it.
     Sequence {
         name: "a set deleted by hand",
         before: nothing,
