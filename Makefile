@@ -30,7 +30,7 @@ export RUST_TEST_THREADS ?= $(shell expr $$(nproc) + 1)
 
 .PHONY: test
 test: export PROPTEST_RNG_SEED ?= $(SEED)
-test: ## install, then every test at sizes that fit: format, lints, tests, docs, examples (first time 20-25 min, then a few)
+test: ## install, then every test at sizes that fit: format, lints, tests, docs, examples (half an hour on 2 cores; the first time as much again for building)
 	@tests/setup build trace answers kafka s3 $(if $(STREAMJOB_NO_CLUSTER),,cluster)
 	@$(MAKE) --no-print-directory lint
 	# One build for all: without --all-targets the tests would compile every dependency once more.
