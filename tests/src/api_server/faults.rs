@@ -182,10 +182,14 @@ impl Positions {
         inner.stop_at = None;
     }
 
-    pub(crate) fn arrive(&self, name: impl FnOnce() -> String) -> Verdict {
+    /// What to do with a call; only those that change something are counted.
+    pub(crate) fn arrive(&self, is_write: bool, name: impl FnOnce() -> String) -> Verdict {
         let mut inner = self.lock();
         if inner.is_stopped {
             return Verdict::Stop;
+        }
+        if !is_write {
+            return Verdict::Go;
         }
         let number = inner.names.len();
         inner.names.push(name());

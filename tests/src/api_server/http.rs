@@ -4,6 +4,7 @@
 //! Never: decides what a write does.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -38,14 +39,19 @@ struct Door {
 
 /// Serves until the tasks are dropped; its URL.
 pub(super) async fn serve(shared: Arc<Shared>, direct: bool, tasks: &mut JoinSet<()>) -> Result<String> {
-    let listener = TcpListener::bind("127.0.0.1:0").await?;
-    let url = format!("http://{}", listener.local_addr()?);
     let router = Router::new().fallback(answer).with_state(Door { shared, direct });
+    Ok(format!("http://{}", listen(router, tasks).await?))
+}
+
+/// Serves on the loopback interface until the tasks are dropped; where.
+pub(crate) async fn listen(router: Router, tasks: &mut JoinSet<()>) -> Result<SocketAddr> {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let address = listener.local_addr()?;
     tasks.spawn(async move {
-        // It serves as long as the test holds the server; what it says at its end nobody waits for.
+        // What it says at its end nobody waits for.
         let _ = axum::serve(listener, router).await;
     });
-    Ok(url)
+    Ok(address)
 }
 
 /// A request, understood.
@@ -114,13 +120,7 @@ async fn through_faults(shared: &Arc<Shared>, asked: &Asked) -> Response {
         let Call { verb, kind, name, status, .. } = &asked.call;
         format!("{verb} {kind}{} {name}", if *status { "/status" } else { "" })
     };
-    let verdict = if asked.call.is_write() {
-        shared.positions.arrive(name)
-    } else if shared.positions.is_stopped() {
-        Verdict::Stop
-    } else {
-        Verdict::Go
-    };
+    let verdict = shared.positions.arrive(asked.call.is_write(), name);
     if verdict == Verdict::Stop {
         return std::future::pending().await;
     }

@@ -10,7 +10,7 @@ mod apply;
 pub mod faults;
 mod fields;
 mod garbage;
-mod http;
+pub(crate) mod http;
 mod http_paths;
 pub(crate) mod kinds;
 mod patch;

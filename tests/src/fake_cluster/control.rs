@@ -14,23 +14,16 @@ use axum::http::{Method, StatusCode, header};
 use axum::response::Response;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 use super::worker::Phase;
 use super::{Process, Site};
 use crate::api_server::TOKEN_SECRET;
 use crate::api_server::faults::Verdict;
+use crate::api_server::http::listen;
 
 pub(super) async fn serve(site: Arc<Site>, tasks: &mut JoinSet<()>) -> Result<SocketAddr> {
-    let listener = TcpListener::bind("127.0.0.1:0").await?;
-    let address = listener.local_addr()?;
-    let router = Router::new().fallback(answer).with_state(site);
-    tasks.spawn(async move {
-        // It serves as long as the test holds the cluster; what it says at its end nobody waits for.
-        let _ = axum::serve(listener, router).await;
-    });
-    Ok(address)
+    listen(Router::new().fallback(answer).with_state(site), tasks).await
 }
 
 async fn answer(State(site): State<Arc<Site>>, request: Request) -> Response {
@@ -42,13 +35,7 @@ async fn answer(State(site): State<Arc<Site>>, request: Request) -> Response {
     let sent: Value = serde_json::from_slice(&bytes).unwrap_or_default();
     let path = parts.uri.path().to_owned();
     let is_write = parts.method == Method::POST;
-    let verdict = if is_write {
-        site.positions.arrive(|| format!("POST {path}"))
-    } else if site.positions.is_stopped() {
-        Verdict::Stop
-    } else {
-        Verdict::Go
-    };
+    let verdict = site.positions.arrive(is_write, || format!("POST {path}"));
     if verdict == Verdict::Stop {
         return std::future::pending().await;
     }

@@ -13,10 +13,10 @@ use axum::extract::{Request, State};
 use axum::http::{Method, StatusCode, header};
 use axum::response::Response;
 use kube::Client;
-use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 use crate::api_server::faults::{Positions, Verdict};
+use crate::api_server::http::listen;
 
 /// No manifest of a test is larger.
 const BODY_MAX: usize = 4 << 20;
@@ -32,14 +32,7 @@ pub(super) async fn open(
     positions: Arc<Positions>,
     tasks: &mut JoinSet<()>,
 ) -> Result<SocketAddr> {
-    let listener = TcpListener::bind("127.0.0.1:0").await?;
-    let address = listener.local_addr()?;
-    let router = Router::new().fallback(through).with_state(Door { client, positions });
-    tasks.spawn(async move {
-        // It serves as long as the test holds the cluster; what it says at its end nobody waits for.
-        let _ = axum::serve(listener, router).await;
-    });
-    Ok(address)
+    listen(Router::new().fallback(through).with_state(Door { client, positions }), tasks).await
 }
 
 async fn through(State(door): State<Door>, request: Request) -> Response {
@@ -47,13 +40,7 @@ async fn through(State(door): State<Door>, request: Request) -> Response {
     let path = parts.uri.path().to_owned();
     let is_trial = parts.uri.query().is_some_and(|query| query.contains("dryRun=All"));
     let is_write = parts.method != Method::GET && !is_trial && !path.ends_with("/token");
-    let verdict = if is_write {
-        door.positions.arrive(|| format!("{} {path}", parts.method))
-    } else if door.positions.is_stopped() {
-        Verdict::Stop
-    } else {
-        Verdict::Go
-    };
+    let verdict = door.positions.arrive(is_write, || format!("{} {path}", parts.method));
     if verdict == Verdict::Stop {
         return std::future::pending().await;
     }
