@@ -101,6 +101,18 @@ impl Kubernetes {
         Ok(self.block_on(pods.logs(text(pod, "/metadata/name"), &how))?)
     }
 
+    /// What the operator has asked the API server for: the events of the audit log, the oldest first.
+    pub fn operator_calls(&self) -> Result<Vec<Value>> {
+        let account = format!("system:serviceaccount:{}:", super::OPERATOR_NAMESPACE);
+        let log = std::fs::read_to_string(self.folder().join("log/audit.json"))?;
+        // The last line may be half written.
+        let whole = log.rsplit_once('\n').map_or("", |(whole, _)| whole);
+        let events: Result<Vec<Value>, _> = whole.lines().map(serde_json::from_str).collect();
+        let mut events = events.context("a line of the audit log is not JSON")?;
+        events.retain(|event| text(event, "/user/username").starts_with(&account));
+        Ok(events)
+    }
+
     /// Waits until an object is gone.
     pub fn wait_gone(&self, kind: Kind, namespace: &str, name: &str, at_most: Duration) -> Result<()> {
         self.wait(&format!("{} {name} is gone", kind.name), at_most, || {

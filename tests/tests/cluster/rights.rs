@@ -42,24 +42,20 @@ fn granted(cluster: &Kubernetes) -> Result<BTreeSet<Right>> {
 
 /// All that it has done; fails on what was refused to it.
 fn done(cluster: &Kubernetes) -> Result<BTreeSet<Right>> {
-    let account = format!("system:serviceaccount:{OPERATOR_NAMESPACE}:");
     let mut rights = BTreeSet::new();
-    for line in std::fs::read_to_string(cluster.folder().join("log/audit.json"))?.lines() {
-        let event: Value = serde_json::from_str(line)?;
-        if !text(&event, "/user/username").starts_with(&account) || event.get("objectRef").is_none() {
-            continue;
-        }
+    let calls = cluster.operator_calls()?;
+    for event in calls.iter().filter(|event| event.get("objectRef").is_some()) {
         let part = |name: &str| text(&event["objectRef"], &format!("/{name}")).to_owned();
         let (subresource, mut what) =
             (part("subresource"), format!("{}/{}", part("apiGroup"), part("resource")));
         if !subresource.is_empty() {
             what = format!("{what}/{subresource}");
         }
-        let verb = text(&event, "/verb").to_owned();
+        let verb = text(event, "/verb").to_owned();
         let code = event.pointer("/responseStatus/code").and_then(Value::as_u64).unwrap_or(0);
         ensure!(
-            code != 403 || event["responseStatus"]["reason"] != "Forbidden" || is_terminating(&event),
-            "refused: {verb} {what}: {line}"
+            code != 403 || event["responseStatus"]["reason"] != "Forbidden" || is_terminating(event),
+            "refused: {verb} {what}: {event}"
         );
         // Applied from nothing: the server asks for both rights, and logs one.
         if verb == "patch" && code == 201 {

@@ -224,15 +224,19 @@ pub(crate) fn write_json(folder: &Path, samples: &[Sample]) -> Result<()> {
 
 /// Puts the table between its markers.
 pub(crate) fn replace_table(path: &Path, table: &str) -> Result<()> {
-    let text = fs::read_to_string(path).with_context(|| path.display().to_string())?;
-    let replaced =
-        between(&text, table, (BEGIN, END)).with_context(|| format!("no markers in {}", path.display()))?;
-    fs::write(path, replaced)?;
-    Ok(())
+    replace(path, table, (BEGIN, END))
+}
+
+/// Puts a text between the two markers of a file.
+pub(crate) fn replace(path: &Path, text: &str, markers: (&str, &str)) -> Result<()> {
+    let before = fs::read_to_string(path).with_context(|| path.display().to_string())?;
+    let replaced = between(&before, text, markers)
+        .with_context(|| format!("no `{}` in {}", markers.0.trim(), path.display()))?;
+    Ok(fs::write(path, replaced)?)
 }
 
 /// The text with something else between two markers; `None` if they are not in it.
-pub(crate) fn between(text: &str, table: &str, (begin, end): (&str, &str)) -> Option<String> {
+fn between(text: &str, table: &str, (begin, end): (&str, &str)) -> Option<String> {
     let (before, rest) = text.split_once(begin)?;
     let (_, after) = rest.split_once(end)?;
     Some(format!("{before}{begin}{table}{end}{after}"))

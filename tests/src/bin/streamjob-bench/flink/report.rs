@@ -7,7 +7,7 @@ use std::fmt::Write;
 use std::fs;
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use super::cells::{Backend, Cell, Kind};
 use super::engines::Engine;
@@ -79,10 +79,7 @@ pub(crate) fn section(measured: &Measured, failed: &[String], plots: &Path) -> R
 
 /// Puts the section between its markers.
 pub(crate) fn replace_section(path: &Path, section: &str) -> Result<()> {
-    let text = fs::read_to_string(path).with_context(|| path.display().to_string())?;
-    let replaced = crate::report::between(&text, section, (BEGIN, END))
-        .with_context(|| format!("no `{}` in {}", BEGIN.trim(), path.display()))?;
-    Ok(fs::write(path, replaced)?)
+    crate::report::replace(path, section, (BEGIN, END))
 }
 
 fn write_line(text: &mut String, line: &Line) {

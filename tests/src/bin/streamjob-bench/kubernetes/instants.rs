@@ -21,11 +21,6 @@ pub(super) fn instant_of(text: &str) -> Option<f64> {
     Some(text.parse::<jiff::Timestamp>().ok()?.as_duration().as_secs_f64())
 }
 
-/// The first word of a process.
-pub(super) fn first_line(lines: &Lines) -> Result<f64> {
-    lines.when("the first line", |_| true)
-}
-
 impl Lines {
     /// What a pod's container has said until now.
     pub(super) fn of(cluster: &Kubernetes, pod: &Value) -> Result<Self> {
@@ -47,6 +42,11 @@ impl Lines {
     fn when(&self, what: &str, is: impl Fn(&Value) -> bool) -> Result<f64> {
         let line = self.0.iter().find(|line| is(line)).with_context(|| format!("no line: {what}"))?;
         instant_of(text(line, "/timestamp")).with_context(|| format!("no instant in {line}"))
+    }
+
+    /// The first word of the process.
+    pub(super) fn began(&self) -> Result<f64> {
+        self.when("the first line", |_| true)
     }
 
     /// The first row that was read is in its window.
@@ -78,7 +78,7 @@ mod tests {
 {"timestamp":"2026-11-22T10:00:03.25Z","message":"barrier","last":true}"#;
         let lines = Lines::read(log)?;
 
-        let began = first_line(&lines)?;
+        let began = lines.began()?;
 
         assert_eq!(lines.first_row()? - began, 0.5);
         assert_eq!(lines.last_barrier()? - began, 2.75);

@@ -12,9 +12,9 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use serde::Serialize;
 use serde_json::{Value, json};
-use streamjob_tests::cluster::{Kubernetes, LONG, OPERATOR_NAMESPACE, SOON, Scene, Shape, text};
+use streamjob_tests::cluster::{Kubernetes, LONG, SOON, Scene, Shape, text};
 
-use self::instants::{Lines, first_line, instant_of, now};
+use self::instants::{Lines, instant_of, now};
 
 /// Where the cluster is, and how often things are done to a job.
 #[derive(Debug, clap::Args)]
@@ -141,7 +141,7 @@ fn apply(cluster: &Kubernetes, scene: &Scene<'_>) -> Result<Apply> {
     let stored = now();
     scene.wait_condition("Ready", "True", LONG)?;
     let log = Lines::of(cluster, &scene.coordinator()?)?;
-    let (began, row) = (first_line(&log)?, log.first_row()?);
+    let (began, row) = (log.began()?, log.first_row()?);
     let asked = set_applied(cluster, scene, applied)?;
     Ok(Apply {
         whole: row - applied,
@@ -160,7 +160,7 @@ fn kill(cluster: &Kubernetes, scene: &Scene<'_>) -> Result<Kill> {
     cluster.wait_killed(&pod, before)?;
     scene.wait_progress(SOON)?;
     let log = Lines::of(cluster, &scene.coordinator()?)?;
-    let (began, row) = (first_line(&log)?, log.first_row()?);
+    let (began, row) = (log.began()?, log.first_row()?);
     Ok(Kill { whole: row - killed, kubelet: began - killed, worker: row - began })
 }
 
@@ -179,7 +179,7 @@ fn upgrade(cluster: &Kubernetes, scene: &Scene<'_>) -> Result<Upgrade> {
         anyhow::Ok((old_log, new_log))
     })?;
     let (last, ended) = (old_log.last_barrier()?, old_log.handed_over()?);
-    let (began, row) = (first_line(&new_log)?, new_log.first_row()?);
+    let (began, row) = (new_log.began()?, new_log.first_row()?);
     let asked = set_applied(cluster, scene, asked_from)?;
     Ok(Upgrade {
         whole: row - last,
@@ -190,28 +190,20 @@ fn upgrade(cluster: &Kubernetes, scene: &Scene<'_>) -> Result<Upgrade> {
     })
 }
 
-/// What service accounts have asked the API server for, about this namespace.
-fn asked(cluster: &Kubernetes, namespace: &str) -> Result<Vec<Value>> {
-    let operator = format!("system:serviceaccount:{OPERATOR_NAMESPACE}:");
-    let log = std::fs::read_to_string(cluster.folder().join("log/audit.json"))?;
-    // The last line may not be whole yet.
-    let events = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let of_operator = events.filter(|event| {
-        text(event, "/user/username").starts_with(&operator)
-            && text(event, "/objectRef/namespace") == namespace
-    });
-    Ok(of_operator.collect())
-}
-
 /// When the operator first wrote a StatefulSet after an instant; to ask whether it could is not to write it.
 fn set_applied(cluster: &Kubernetes, scene: &Scene<'_>, after: f64) -> Result<f64> {
-    let written = asked(cluster, scene.namespace())?.into_iter().filter(|event| {
-        text(event, "/objectRef/resource") == "statefulsets"
+    let written = cluster.operator_calls()?.into_iter().filter(|event| {
+        is_about(event, scene)
+            && text(event, "/objectRef/resource") == "statefulsets"
             && text(event, "/verb") == "patch"
             && !text(event, "/requestURI").contains("dryRun")
     });
     let instants = written.filter_map(|event| instant_of(text(&event, "/stageTimestamp")));
     instants.filter(|&at| at > after).min_by(f64::total_cmp).context("no StatefulSet was written")
+}
+
+fn is_about(event: &Value, scene: &Scene<'_>) -> bool {
+    text(event, "/objectRef/namespace") == scene.namespace()
 }
 
 fn writes(cluster: &Kubernetes, quiet: Duration) -> Result<Writes> {
@@ -231,11 +223,11 @@ fn writes_in(cluster: &Kubernetes, scene: &Scene<'_>, quiet: Duration) -> Result
     let from = now();
     std::thread::sleep(quiet);
     let until = now();
-    let events = asked(cluster, scene.namespace())?;
+    let events = cluster.operator_calls()?;
     let is_write = |event: &&Value| {
         let verb = text(event, "/verb");
         let at = instant_of(text(event, "/stageTimestamp")).unwrap_or_default();
-        !matches!(verb, "get" | "list" | "watch") && (from..until).contains(&at)
+        is_about(event, scene) && !matches!(verb, "get" | "list" | "watch") && (from..until).contains(&at)
     };
     Ok(events.iter().filter(is_write).count() as f64 / (until - from) * 60.0)
 }

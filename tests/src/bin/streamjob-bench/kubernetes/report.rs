@@ -6,7 +6,7 @@
 use std::fmt::Write;
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use super::{Round, Writes};
 use crate::figures::quantile;
@@ -68,10 +68,7 @@ fn judged(figure: f64, target: f64, unit: &str) -> String {
 
 /// Puts the section between its markers.
 pub(super) fn replace_section(path: &Path, section: &str) -> Result<()> {
-    let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
-    let replaced = crate::report::between(&text, section, (BEGIN, END))
-        .with_context(|| format!("no `{}` in {}", BEGIN.trim(), path.display()))?;
-    Ok(std::fs::write(path, replaced)?)
+    crate::report::replace(path, section, (BEGIN, END))
 }
 
 #[cfg(test)]
