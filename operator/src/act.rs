@@ -1,4 +1,4 @@
-//! Does what was decided: the status first, then the actions, then the events.
+//! Does what was decided: the status first, then the actions, then the events. Only the finalizer comes before the status.
 //!
 //! Owns: all writes of a reconcile, and all requests that change something in a worker.
 //! Never: goes on after a write of which nobody knows whether it was done; the next reconcile looks.
@@ -65,10 +65,14 @@ struct Pass<'a> {
 impl Pass<'_> {
     async fn all(&mut self, decision: &Decision) -> Result<(), Stop> {
         let is_late = self.context.planted.is(Bug::ActionsBeforeStatus);
+        let (finalizer, actions) = decision.in_order();
+        for action in finalizer {
+            self.one(action).await?;
+        }
         if let (Some(status), false) = (&decision.status, is_late) {
             self.write_status(status).await?;
         }
-        for action in &decision.actions {
+        for action in actions {
             self.one(action).await?;
         }
         if let (Some(status), true) = (&decision.status, is_late) {

@@ -104,7 +104,7 @@ fn world_finished(pass: &Pass<'_>, incarnation: i64) -> Option<()> {
     (status.phase == WorkerPhase::Finished).then_some(())
 }
 
-/// What to do, in this order: the status, then the actions, then the events.
+/// What to do, in this order: the status, then the actions, then the events; see [`Decision::in_order`].
 #[derive(Clone, Debug, Default)]
 pub struct Decision {
     /// The status to write first, with the resource version that was seen; if that fails nothing else is done.
@@ -116,6 +116,14 @@ pub struct Decision {
     pub events: Vec<Note>,
     /// When to look again if nothing happens before.
     pub requeue: Duration,
+}
+
+impl Decision {
+    /// What comes before the status, and what after. Whoever reads in the status that the spec is accepted may delete
+    /// the job at once, and its state goes with it only if the finalizer is there by then.
+    pub fn in_order(&self) -> (Vec<&Action>, Vec<&Action>) {
+        self.actions.iter().partition(|action| matches!(action, Action::AddFinalizer))
+    }
 }
 
 /// One effect on the outside. Each may be repeated without harm.

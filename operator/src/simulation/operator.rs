@@ -95,23 +95,23 @@ impl Operator {
 
     fn act(&mut self, cluster: &mut Cluster, decision: Decision) -> Result<Answers, Cut> {
         let mut answers = Answers::default();
-        let (first, last) =
-            if self.acts_first { (vec![], decision.actions) } else { (decision.actions, vec![]) };
-        for action in last {
-            self.effect(cluster, |cluster| perform(cluster, &action, &mut answers))?;
+        let (finalizer, actions) = decision.in_order();
+        let (before, after) = if self.acts_first { (actions, vec![]) } else { (vec![], actions) };
+        for action in finalizer.into_iter().chain(before) {
+            self.effect(cluster, |cluster| perform(cluster, action, &mut answers))?;
         }
-        if let Some(status) = decision.status {
+        if let Some(status) = &decision.status {
             self.effect(cluster, |cluster| {
                 if let Some(job) = &mut cluster.job {
-                    job.status = Some(status);
+                    job.status = Some(status.clone());
                     job.version += 1;
                     cluster.changed = true;
                     cluster.writes.push("status".to_owned());
                 }
             })?;
         }
-        for action in first {
-            self.effect(cluster, |cluster| perform(cluster, &action, &mut answers))?;
+        for action in after {
+            self.effect(cluster, |cluster| perform(cluster, action, &mut answers))?;
         }
         self.events.extend(decision.events.into_iter().map(|note| note.reason.as_str().to_owned()));
         Ok(answers)

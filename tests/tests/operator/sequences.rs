@@ -175,6 +175,20 @@ async fn a_job_whose_state_goes_with_it_is_gone_only_when_the_state_is() {
 }
 
 #[tokio::test]
+async fn a_spec_that_was_accepted_is_followed_however_soon_the_job_is_deleted() {
+    let mut scene = Scene::running().await;
+    scene.cluster.server.take_done();
+
+    scene.edit(|spec| spec["deletion"] = json!({"state": "Delete"}));
+    scene.rounds(4).await;
+
+    let done = scene.cluster.server.take_done();
+    let writes = done.iter().filter(|done| done.call.kind == "StreamJob" && done.call.is_write());
+    let first: Vec<bool> = writes.map(|done| done.call.status).take(2).collect();
+    assert_eq!(first, [false, true], "the finalizer, then the status");
+}
+
+#[tokio::test]
 async fn a_finished_job_stays_finished() {
     let mut scene = Scene::new().await;
     scene.cluster.behave(IMAGE, Behaviour { finishes: true, ..Behaviour::default() });
