@@ -4,6 +4,7 @@
 //! Never: touches another namespace.
 
 use std::collections::{BTreeSet, HashSet};
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -200,11 +201,11 @@ impl<'a> Scene<'a> {
         self.cluster.list(Kind::POD, &self.namespace, &labels)
     }
 
-    /// How many objects are in a folder of the job's state.
-    pub fn objects(&self, folder: &str) -> Result<usize> {
+    /// The objects in a folder of the job's state.
+    pub fn objects(&self, folder: &str) -> Result<Vec<String>> {
         let bucket = self.cluster.folder().join("s3/streams").join(&self.namespace);
         let state = bucket.join(format!("{}.{}", self.namespace, Self::JOB)).join(folder);
-        count_files(&state)
+        files(&state)
     }
 
     /// The worker pods that are not on their way out.
@@ -342,15 +343,18 @@ impl Drop for Scene<'_> {
     }
 }
 
-/// In a folder and those below it; none if it is not there.
-fn count_files(folder: &Path) -> Result<usize> {
-    if !folder.exists() {
-        return Ok(0);
-    }
-    std::fs::read_dir(folder)?.try_fold(0, |count, entry| {
+/// In a folder and those below it; none if it is not there, as when its last file is deleted meanwhile.
+fn files(folder: &Path) -> Result<Vec<String>> {
+    let entries = match std::fs::read_dir(folder) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?,
+    };
+    let mut found = Vec::new();
+    for entry in entries {
         let path = entry?.path();
-        Ok(count + if path.is_dir() { count_files(&path)? } else { 1 })
-    })
+        if path.is_dir() { found.extend(files(&path)?) } else { found.push(path.display().to_string()) }
+    }
+    Ok(found)
 }
 
 /// A condition of an object.

@@ -100,13 +100,14 @@ fn a_job_that_is_deleted_with_its_state_leaves_a_tombstone_only() {
         let scene = Scene::running(cluster, "removed")?;
         scene.change(&json!({"deletion": {"state": "Delete"}}))?;
         scene.wait_condition("Ready", "True", LONG)?;
-        ensure!(scene.objects("data")? > 0, "there is no state in the bucket");
+        ensure!(!scene.objects("data")?.is_empty(), "there is no state in the bucket");
 
         cluster.delete(Kind::JOB, scene.namespace(), Scene::JOB)?;
 
         cluster.wait_gone(Kind::JOB, scene.namespace(), Scene::JOB, LONG)?;
-        ensure!(scene.objects("data")? == 0, "state is left");
-        ensure!(scene.objects("log")? == 1, "the tombstone, and nothing else");
+        let (left, log) = (scene.objects("data")?, scene.objects("log")?);
+        ensure!(left.is_empty(), "state is left: {left:?}; {log:?}");
+        ensure!(log.len() == 1, "the tombstone, and nothing else: {log:?}");
         Ok(())
     });
 }
