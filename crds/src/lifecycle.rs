@@ -84,9 +84,6 @@ pub struct Restore {
     /// With `from: Nothing`, required: says that the state of the job may be lost. Default false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allow_state_loss: Option<bool>,
-    /// Whether state that the pipeline has no place for may be left out. Default false.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub allow_non_restored_state: Option<bool>,
 }
 
 /// Which state a restore begins with.

@@ -45,7 +45,7 @@ spec:
     maxCheckpointAge: 1h
     handoverTimeout: 5m
     rollback: {enabled: false, progressDeadline: 10m, stableAfterCheckpoints: 3}
-  restore: {requestID: incident-1, from: Savepoint, savepointName: before, allowNonRestoredState: true}
+  restore: {requestID: incident-1, from: Savepoint, savepointName: before}
   recovery:
     initialBackoff: 2s
     maxBackoff: 1m
@@ -151,7 +151,7 @@ fn what_a_cluster_refuses_is_told_with_its_remedy() {
         ("{name: kafka-ca, key: ca.crt}", "{name: kafka-ca}", "a secret is missing: write `name` and `key`"),
         ("sink: {kafka: {topic: counts}}", "sink: {files: {url: out}}", "pods have no files of yours"),
         ("stableAfterCheckpoints: 3", "stableAfterCheckpoints: 0", "0 is out of range"),
-        ("savepointName: before, ", "", "`savepointName` is missing"),
+        (", savepointName: before", "", "`savepointName` is missing"),
         ("from: Savepoint", "from: Latest", "only used with `from: Savepoint`"),
         ("maxBackoff: 1m", "maxBackoff: 1s", "is shorter than `initialBackoff`"),
         ("limits: {memory: 4Gi}", "limits: {memory: 2Gi}", "`4Gi` is more than the limit, `2Gi`"),

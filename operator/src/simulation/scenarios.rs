@@ -150,7 +150,6 @@ pub(super) fn restore(sim: &mut Sim, from: RestoreFrom, id: &str, uri: Option<&s
         savepoint_name: None,
         uri: uri.map(str::to_owned),
         allow_state_loss: (from == RestoreFrom::Nothing).then_some(true),
-        allow_non_restored_state: None,
     };
     sim.cluster.edit(|spec| spec.restore = Some(restore));
 }
