@@ -13,6 +13,7 @@ mod janitor;
 mod leaves;
 mod secrets;
 mod stops;
+mod take_over;
 
 use std::time::Duration;
 

@@ -159,6 +159,7 @@ impl Process {
     fn request(&mut self) -> StartRequest {
         StartRequest {
             owner: Owner { cluster: "local".into(), namespace: "/jobs".into(), name: "job".into() },
+            take_over: None,
             sink: BTreeMap::from([("results".into(), "/out".into())]),
             fingerprint: BTreeMap::new(),
             claimant: Claimant::Next,

@@ -4,6 +4,7 @@
 //! Never: reads or writes a store.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
@@ -38,7 +39,7 @@ pub struct Record {
     /// Lineages that this one goes on from, oldest first: their output may lie beside its own. Since format 2.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub formerly: Vec<Lineage>,
-    /// Whose state it is.
+    /// Whose state it is. Only a start that takes it over changes it, in its claim or Genesis.
     pub owner: Owner,
     /// Where output goes: target to folder. Another one is accepted only after Final.
     pub sink: BTreeMap<String, String>,
@@ -106,6 +107,14 @@ pub struct Owner {
     pub namespace: String,
     /// The job.
     pub name: String,
+}
+
+impl fmt::Display for Owner {
+    /// As whoever takes its state over names it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { cluster, namespace, name } = self;
+        write!(f, "{cluster}/{namespace}/{name}")
+    }
 }
 
 /// A restore that was asked for; it happens once.

@@ -209,6 +209,7 @@ fn empty(plan: &Plan) -> Checkpoint {
 fn start(plan: &Plan) -> StartRequest {
     StartRequest {
         owner: crate::runtime::owner(plan),
+        take_over: None,
         sink: BTreeMap::new(),
         fingerprint: plan.fingerprint(),
         claimant: Claimant::Next,

@@ -93,6 +93,10 @@ pub(super) struct RunArgs {
     #[arg(long, value_name = "ID")]
     pub(super) restore_request: Option<String>,
 
+    /// Whose state the job makes its own, with `--restore=latest`, as `CLUSTER/NAMESPACE/NAME`: that owner's and no other's
+    #[arg(long, value_name = "OWNER")]
+    pub(super) take_over: Option<String>,
+
     /// The log must have come to this record, or it is not the log that was left
     #[arg(long, value_name = "SEQ")]
     pub(super) floor: Option<u64>,
@@ -150,6 +154,10 @@ pub(super) struct CheckArgs {
     /// The request of a restore; one that was done before is `latest`
     #[arg(long, value_name = "ID")]
     pub(super) restore_request: Option<String>,
+
+    /// Whose state the job makes its own, with `--restore=latest`, as `CLUSTER/NAMESPACE/NAME`: that owner's and no other's
+    #[arg(long, value_name = "OWNER")]
+    pub(super) take_over: Option<String>,
 
     /// For how long a store or broker that does not answer is asked
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
@@ -218,6 +226,7 @@ mod tests {
             "--incarnation=8",
             "--restore=s3://streams/prod/n.j/savepoints/a",
             "--restore-request=incident-4711",
+            "--take-over=c0/n/j",
             "--floor=18231",
             "--admin=[::]:8080",
             "--control=[::]:8081",
@@ -237,7 +246,8 @@ mod tests {
         for missing in 0..run.len() {
             let mut some = run.to_vec();
             let left_out = some.remove(missing);
-            let optional = left_out.starts_with("--restore-request") || left_out.starts_with("--floor");
+            let may_go = ["--restore-request", "--take-over", "--floor"];
+            let optional = may_go.iter().any(|name| left_out.starts_with(name));
             assert_eq!(parse("run", &some).is_ok(), optional, "{left_out}");
         }
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use streamjob_checkpoint::checkpoint::Checkpoint;
 use streamjob_checkpoint::log::Log;
-use streamjob_checkpoint::protocol::Refusal;
+use streamjob_checkpoint::protocol::{Refusal, check_owner};
 use streamjob_checkpoint::record::Stored;
 use streamjob_checkpoint::retry::Patience;
 use streamjob_checkpoint::savepoint;
@@ -43,10 +43,8 @@ fn check_state(args: &CheckArgs, setup: &Setup, patience: Patience) -> Result<()
     let wait = state.runtime();
     let of_log = |error| reasons::of_log(&error);
     let Some(head) = wait.block_on(log.head()).map_err(of_log)? else { return Ok(()) };
-    if head.record.owner != setup.owner {
-        let owner = head.record.owner.clone();
-        return Err(reasons::of_refusal(&Refusal::StateOwned { owner }));
-    }
+    check_owner(&head.record.owner, &setup.owner, args.take_over.as_deref())
+        .map_err(|refusal| reasons::of_refusal(&refusal))?;
     let request = head.record.restore.as_ref().map(|done| &done.id);
     let done = request.is_some() && request == args.restore_request.as_ref();
     match &args.restore {

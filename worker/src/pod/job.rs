@@ -157,9 +157,11 @@ impl PodJob {
     fn starting(&self) -> Result<Starting, Stopped> {
         Ok(Starting {
             owner: self.setup.owner.clone(),
+            take_over: self.args.take_over.clone(),
             claimant: Claimant::Incarnation(self.args.incarnation),
             begin: self.begin_at()?,
-            floor: self.args.floor.map(Seq),
+            // Where nothing is, nothing can be taken over: that is another place than was meant.
+            floor: self.args.floor.map(Seq).or(self.args.take_over.as_ref().map(|_| Seq::FIRST)),
         })
     }
 

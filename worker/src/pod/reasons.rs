@@ -71,11 +71,13 @@ pub(super) fn of_log(error: &LogError) -> Termination {
 /// A start that the log refuses. Their own messages are for the command line.
 pub(super) fn of_refusal(refusal: &Refusal) -> Termination {
     match refusal {
-        Refusal::StateOwned { owner } => failure(
+        Refusal::StateOwned { owner, asked } => failure(
             Reason::StateOwned,
             format!(
-                "spec.state: the state belongs to {}/{} of cluster {}: give this job another `id` or location",
-                owner.namespace, owner.name, owner.cluster
+                "spec.state: the state belongs to {owner}, and this is {asked}: give this job another `location`, or make it anew with another `id`; or, \
+                 if the other never comes back, take its state over with `kubectl streamjob restore {} --namespace {} \
+                 --from Latest --take-over {owner}`",
+                asked.name, asked.namespace
             ),
             false,
         ),
@@ -317,10 +319,15 @@ mod tests {
     fn refusals_name_a_field_and_no_command_line() {
         let generation = |incarnation| Generation { incarnation, attempt: 1 };
         let owner = Owner { cluster: "c".into(), namespace: "n".into(), name: "j".into() };
+        let asked = Owner { cluster: "d".into(), ..owner.clone() };
         let field = "spec.pipeline.window.tumbling.size".to_owned();
         let changed = |field| Refusal::FingerprintChanged { field, old: "10s".into(), new: "20s".into() };
         let cases = [
-            (Refusal::StateOwned { owner }, Reason::StateOwned, "n/j of cluster c"),
+            (
+                Refusal::StateOwned { owner, asked: Box::new(asked) },
+                Reason::StateOwned,
+                "`kubectl streamjob restore j --namespace n --from Latest --take-over c/n/j`",
+            ),
             (changed(field), Reason::StateIncompatible, "spec.pipeline.window.tumbling.size"),
             (
                 Refusal::BelowFloor { head: Seq(3), floor: Seq(9) },
@@ -334,7 +341,8 @@ mod tests {
 
             assert_eq!(told.reason, reason);
             assert!(told.message.contains(words), "{told:?}");
-            assert!(!told.message.contains("--"), "{told:?}");
+            let of_streamjob = ["--fresh", "--discard-state", "Ctrl-C"];
+            assert!(!of_streamjob.iter().any(|word| told.message.contains(word)), "{told:?}");
         }
         let by = of_refusal(&Refusal::Fenced { by: generation(9), own: generation(8) });
         assert_eq!(by.incarnation, Some(9));

@@ -22,7 +22,12 @@ pub fn beginning(asked: &BeginAt, begun: &Begun, now_ms: i64) -> String {
         Some(epoch) => format!("; the output of epoch {epoch} comes first"),
         None => String::new(),
     };
-    format!("{}{publishes}", from(asked, checkpoint, age))
+    let before = begun.head_was.as_ref().map(|head| &head.record.owner);
+    let taken = match before.filter(|&before| *before != begun.permit.head().record.owner) {
+        Some(before) => format!("; all this was {before}'s"),
+        None => String::new(),
+    };
+    format!("{}{publishes}{taken}", from(asked, checkpoint, age))
 }
 
 fn with_nothing(asked: &BeginAt, given_up: Option<Epoch>) -> String {

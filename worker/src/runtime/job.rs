@@ -204,6 +204,8 @@ impl Begun {
 pub struct Starting {
     /// Whose state it must be.
     pub owner: Owner,
+    /// Whose state is taken over, if it is found there.
+    pub take_over: Option<String>,
     /// As whom it is claimed.
     pub claimant: Claimant,
     /// With what.
@@ -215,7 +217,7 @@ pub struct Starting {
 impl Starting {
     /// A start on this machine.
     pub fn here(plan: &Plan, begin: BeginAt) -> Self {
-        Self { owner: owner(plan), claimant: Claimant::Next, begin, floor: None }
+        Self { owner: owner(plan), take_over: None, claimant: Claimant::Next, begin, floor: None }
     }
 }
 
@@ -239,7 +241,8 @@ pub(super) fn start_again(
     (inputs, clock): (&dyn Inputs, &dyn Clock),
 ) -> Result<Started, RunError> {
     let claimant = Claimant::Exactly(Generation { attempt: failed.attempt + 1, ..failed });
-    let starting = Starting { owner: owner.clone(), claimant, begin: BeginAt::Latest, floor: None };
+    let starting =
+        Starting { owner: owner.clone(), take_over: None, claimant, begin: BeginAt::Latest, floor: None };
     start_as(&starting, state, plan, (inputs, clock))
 }
 
@@ -254,6 +257,7 @@ pub fn start_as(
     let published = refuse_to_publish_again(state, &log, plan, &starting.begin)?;
     let request = StartRequest {
         owner: starting.owner.clone(),
+        take_over: starting.take_over.clone(),
         sink: sink_identity(plan, &state.outages)?,
         fingerprint: plan.fingerprint(),
         claimant: starting.claimant,

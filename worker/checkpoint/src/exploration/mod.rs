@@ -159,6 +159,11 @@ fn scenarios(long: bool) -> Vec<Scenario> {
             bounds: Bounds { commits: 2 + more, crashes: more, ..bounds },
         },
         Scenario {
+            name: "another owner takes over",
+            told: [Told::Latest, Told::TakeOver],
+            bounds: Bounds { starts: [2, 2], crashes: 1, faults: more, commits: 1, ..bounds },
+        },
+        Scenario {
             name: "a restore of an older epoch",
             told: [Told::Latest, Told::Restore],
             bounds: Bounds { starts: [1, 1 + more], commits: 4, faults: 0, retain: 2, grace: true, ..bounds },
@@ -174,7 +179,7 @@ const INVARIANTS: &str = "\
  the head, what it begins at, what is unpublished and the newest epochs are there, and so is every object they name
  a start begins at the newest Epoch, Final, Claim with a base, or Genesis, with exactly that state
  nothing begins with nothing where state exists, but after Deleted; no start is refused as damaged
- an incarnation that has ended never claims again";
+ an incarnation that has ended never claims again, and an owner whose state was taken over writes nothing more";
 
 #[test]
 fn no_order_of_requests_answers_crashes_and_deletions_breaks_an_invariant() {

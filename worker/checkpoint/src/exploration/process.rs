@@ -26,6 +26,8 @@ pub(super) enum Told {
     Discard,
     /// From the oldest epoch that is certainly retained.
     Restore,
+    /// As another owner, who takes over what belongs to the first.
+    TakeOver,
 }
 
 /// One of the two.
@@ -150,17 +152,19 @@ fn start(world: &mut World, own: usize, told: Told, bounds: Bounds) {
     let id = (own as u128 + 1) * 16 + u128::from(starts);
     let restored = match told {
         Told::Restore => retained(&world.chain, bounds.retain),
-        Told::Latest | Told::Incarnation(_) | Told::Discard => None,
+        Told::Latest | Told::Incarnation(_) | Told::Discard | Told::TakeOver => None,
     };
+    let (first, other) = (owner("first"), owner("other"));
     let request = StartRequest {
-        owner: Owner { cluster: String::new(), namespace: String::new(), name: String::new() },
+        take_over: (told == Told::TakeOver).then(|| first.to_string()),
+        owner: if told == Told::TakeOver { other } else { first },
         sink: BTreeMap::new(),
         fingerprint: BTreeMap::new(),
         claimant: match told {
             Told::Incarnation(incarnation) => {
                 Claimant::Exactly(Generation { incarnation, attempt: starts.into() })
             }
-            Told::Latest | Told::Discard | Told::Restore => Claimant::Next,
+            Told::Latest | Told::Discard | Told::Restore | Told::TakeOver => Claimant::Next,
         },
         begin: match (told, restored) {
             (Told::Discard, _) => BeginAt::Nothing { discard: true, request: None },
@@ -169,7 +173,7 @@ fn start(world: &mut World, own: usize, told: Told, bounds: Bounds) {
                 request: Restore { id: own.to_string(), from: String::new() },
                 checkpoint,
             },
-            (Told::Latest | Told::Incarnation(_) | Told::Restore, None) => BeginAt::Latest,
+            (Told::Latest | Told::Incarnation(_) | Told::Restore | Told::TakeOver, None) => BeginAt::Latest,
         },
         floor: None,
         published: None,
@@ -178,6 +182,10 @@ fn start(world: &mut World, own: usize, told: Told, bounds: Bounds) {
         now_ms: 0,
     };
     world.processes[own].phase = Phase::Starting(Box::new(Begin::new(request)), told).into();
+}
+
+fn owner(name: &str) -> Owner {
+    Owner { cluster: String::new(), namespace: String::new(), name: name.to_owned() }
 }
 
 /// The oldest epoch that every leader keeps.
@@ -193,6 +201,10 @@ fn begun(world: &mut World, told: Told, start: Result<Start, Refusal>) -> Phase 
         Ok(Start::Begun(begun)) => begun,
         Ok(Start::Finished(_)) => return Phase::Off,
         Err(Refusal::Fenced { .. } | Refusal::Ended { .. } | Refusal::StateExists { .. }) => {
+            return Phase::Off;
+        }
+        // Who is taken over is refused when it starts again, and nobody else.
+        Err(Refusal::StateOwned { .. }) if told != Told::TakeOver && world.is_taken_over() => {
             return Phase::Off;
         }
         Err(refusal) => {
@@ -367,6 +379,11 @@ fn delete(world: &World, own: usize, leading: &Leading, what: (&[Seq], &[String]
 }
 
 impl World {
+    /// Whether the log belongs to the other owner.
+    fn is_taken_over(&self) -> bool {
+        self.chain.last().is_some_and(|head| head.record.owner == owner("other"))
+    }
+
     /// Whether a restore is under way: a grace is longer than that.
     fn restores(&self) -> bool {
         let restoring = |process: &Process| matches!(*process.phase, Phase::Starting(_, Told::Restore));

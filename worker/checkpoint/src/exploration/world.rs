@@ -176,6 +176,9 @@ impl World {
         self.must(linked, || format!("record {seq} does not name the hash of the one before"));
         let grown = head.as_ref().is_none_or(|head| head.record.generation <= generation);
         self.must(grown, || format!("record {seq} by {generation} follows one of a later generation"));
+        let mut before = self.chain.iter().rev().skip_while(|stored| stored.record.owner == record.owner);
+        let given_up = before.any(|stored| stored.record.owner == record.owner);
+        self.must(!given_up, || format!("record {seq} is of an owner whose state another has taken over"));
         match &record.body {
             Body::Genesis { base } => {
                 let after_nothing = head.as_ref().is_none_or(|head| head.record.body == Body::Deleted);

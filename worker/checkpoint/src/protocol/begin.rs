@@ -172,6 +172,7 @@ impl Begin {
         record.generation = own;
         record.writer = start.writer;
         record.at_ms = start.now_ms;
+        record.owner = start.owner.clone();
         // Progress of another sink is in another topic.
         record.progress_from = record.progress_from.filter(|_| record.sink == start.sink);
         record.sink = start.sink.clone();

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::start::{BeginAt, Claimant, Refusal, StartRequest, is_done};
+use super::start::{BeginAt, Claimant, Refusal, StartRequest, check_owner, is_done};
 use crate::checkpoint::Checkpoint;
 use crate::ids::{Epoch, Generation};
 use crate::record::{Body, Stored};
@@ -50,11 +50,12 @@ pub(super) fn decide(start: &StartRequest, own: Generation, facts: Facts<'_>) ->
         return Err(Refusal::BelowFloor { head: found, floor });
     }
     let Some((head, beginning)) = facts.log else { return over_nothing(start, facts.any_data) };
-    if head.record.owner != start.owner {
-        return Err(Refusal::StateOwned { owner: head.record.owner.clone() });
-    }
+    let take_over = start.take_over.as_deref().filter(|_| start.begin == BeginAt::Latest);
+    check_owner(&head.record.owner, &start.owner, take_over)?;
     let begin = what_is_left(start, head);
-    if let (Body::Final { finished: true, .. }, BeginAt::Latest) = (&head.record.body, begin) {
+    // What is taken over is claimed even so: else it would stay the other's.
+    let is_own = head.record.owner == start.owner;
+    if let (Body::Final { finished: true, .. }, BeginAt::Latest, true) = (&head.record.body, begin, is_own) {
         check_fingerprint(start, head.record.checkpoint())?;
         let newest = head.record.generation;
         // Nobody claims what is finished; but who was replaced is to hear of it.
@@ -126,7 +127,10 @@ fn check_generation(start: &StartRequest, own: Generation, head: &Stored) -> Res
     match &head.record.body {
         // Who did not name one has lost to a start beside it that has ended already.
         Body::Final { .. } if newest.incarnation == own.incarnation && start.claimant != Claimant::Next => {
-            Err(Refusal::Ended { incarnation: own.incarnation })
+            // Who takes over has this number by chance: it was not this one that ended.
+            let is_own = head.record.owner == start.owner;
+            let ended = Refusal::Ended { incarnation: own.incarnation };
+            Err(if is_own { ended } else { Refusal::Fenced { by: newest, own } })
         }
         Body::Genesis { .. }
         | Body::Claim { .. }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::append::{Append, Appended};
 use super::find_head::{FindHead, Head};
 use super::permit::following;
-use super::start::Refusal;
+use super::start::{Refusal, check_owner};
 use super::{Action, Answer, Machine, Step};
 use crate::ids::{Generation, WriterId};
 use crate::record::{Body, Owner, Record, Stored};
@@ -61,8 +61,8 @@ impl Delete {
             Head::At(head) => head,
         };
         let (by, own) = (head.record.generation, self.own());
-        if head.record.owner != self.request.owner {
-            return self.refuse(Refusal::StateOwned { owner: head.record.owner.clone() });
+        if let Err(refusal) = check_owner(&head.record.owner, &self.request.owner, None) {
+            return self.refuse(refusal);
         }
         let ended = head.record.body == Body::Deleted && head.record.begins_at == head.record.seq;
         if by == own && ended {

@@ -23,7 +23,7 @@ pub use begin::{Begin, Claimed};
 pub use delete::{Delete, DeleteRequest};
 pub use find_head::{FindHead, Head};
 pub use permit::{Commit, CommitPermit, Refused};
-pub use start::{BeginAt, Begun, Claimant, Refusal, Start, StartRequest};
+pub use start::{BeginAt, Begun, Claimant, Refusal, Start, StartRequest, check_owner};
 
 /// A question to the store.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]

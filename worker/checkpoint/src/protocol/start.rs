@@ -46,6 +46,14 @@ pub(super) fn is_done(request: &Restore, head: &Record) -> bool {
     head.restore.as_ref().is_some_and(|done| done.id == request.id)
 }
 
+/// Refuses the state of `owner` to another, unless it is the one whose state is to be taken over.
+pub fn check_owner(owner: &Owner, asked: &Owner, take_over: Option<&str>) -> Result<(), Refusal> {
+    if owner == asked || take_over.is_some_and(|named| named == owner.to_string()) {
+        return Ok(());
+    }
+    Err(Refusal::StateOwned { owner: owner.clone(), asked: Box::new(asked.clone()) })
+}
+
 /// As whom a start claims.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 pub enum Claimant {
@@ -63,6 +71,8 @@ pub enum Claimant {
 pub struct StartRequest {
     /// Whose state it must be.
     pub owner: Owner,
+    /// Whose state it may be besides, as [`Owner`] is written: a start with the newest state makes it its own.
+    pub take_over: Option<String>,
     /// Where output goes.
     pub sink: BTreeMap<String, String>,
     /// What state depends on.
@@ -122,6 +132,8 @@ pub enum Refusal {
     StateOwned {
         /// Whose it is.
         owner: Owner,
+        /// Who wanted it.
+        asked: Box<Owner>,
     },
     /// State cannot be read by the changed job.
     #[error(

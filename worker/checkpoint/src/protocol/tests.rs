@@ -16,6 +16,8 @@ use crate::record::{Owner, RecordError, Restore};
 use crate::retry::Pacer;
 use crate::store::{Created, StateStore};
 
+mod take_over;
+
 /// Time goes by in pauses alone.
 #[derive(Debug, Default)]
 pub(crate) struct NoTime(AtomicU64);
@@ -43,6 +45,7 @@ pub(crate) fn log() -> Log {
 pub(crate) fn request(number: u128) -> StartRequest {
     StartRequest {
         owner: Owner { cluster: "local".into(), namespace: "/jobs".into(), name: "job".into() },
+        take_over: None,
         sink: [("results".to_owned(), "/out".to_owned())].into(),
         fingerprint: [("spec.pipeline.keyBy".to_owned(), "city".to_owned())].into(),
         claimant: Claimant::Next,
