@@ -89,7 +89,7 @@ pub struct Restore {
 /// Which state a restore begins with.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 pub enum RestoreFrom {
-    /// The newest of the job's own.
+    /// The newest of the job's own; with the annotation `streamjob.dev/take-over: CLUSTER/NAMESPACE/NAME`, that of this owner.
     Latest,
     /// That of a StreamJobSavepoint.
     Savepoint,

@@ -19,7 +19,7 @@ pub const LABEL_MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 pub const MANAGER: &str = "streamjob-operator";
 /// On a StreamJob: `paused` makes the operator observe and report only.
 pub const ANNOTATION_RECONCILE: &str = "streamjob.dev/reconcile";
-/// On a StreamJob: the uid of the owner whose state is taken over.
+/// On a StreamJob: the owner, as `CLUSTER/NAMESPACE/NAME`, whose state a restore with `from: Latest` takes over.
 pub const ANNOTATION_TAKE_OVER: &str = "streamjob.dev/take-over";
 /// On children: the hash of what was last applied.
 pub const ANNOTATION_APPLIED_HASH: &str = "streamjob.dev/applied-hash";

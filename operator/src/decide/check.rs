@@ -74,7 +74,10 @@ fn restore(pass: &Pass<'_>) -> Vec<String> {
     let begin = choose::restore_argument(pass).ok();
     let both = due.zip(begin);
     both.map_or(Vec::new(), |(restore, from)| {
-        vec![format!("--restore={from}"), format!("--restore-request={}", restore.request_id)]
+        let mut words =
+            vec![format!("--restore={from}"), format!("--restore-request={}", restore.request_id)];
+        words.extend(choose::take_over(pass).map(|owner| format!("--take-over={owner}")));
+        words
     })
 }
 

@@ -98,6 +98,7 @@ fn make_again(pass: &mut Pass<'_>) {
         parallelism: u32::try_from(slots).unwrap_or(pass.facts.policy.parallelism),
         restore: "latest".to_owned(),
         restore_request: None,
+        take_over: None,
         floor: pass.facts.floor(&pass.status, &revision),
         token: pass.world.settings.token.clone(),
     };

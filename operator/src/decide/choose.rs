@@ -9,7 +9,7 @@ use super::pass::Pass;
 use super::{held, replace};
 use crate::effective::Effective;
 use crate::revision::Revision;
-use crate::world::{SetSeen, Trouble};
+use crate::world::{SetSeen, Trouble, labels};
 
 /// What becomes of an operation before its next step.
 pub(crate) enum Fate {
@@ -123,7 +123,10 @@ fn target_changed(pass: &Pass<'_>, operation: &Operation) -> bool {
     let asked = pass.facts.policy.restore.as_ref().map(|restore| restore.request_id.as_str());
     let restores = pass.facts.restore_is_due(&pass.status)
         && match of_set {
-            Some(set) => set.arguments.restore_request.as_deref() != asked,
+            Some(set) => {
+                set.arguments.restore_request.as_deref() != asked
+                    || set.arguments.take_over != take_over(pass)
+            }
             None => operation.operation_type != OperationType::Restore,
         };
     user.as_ref() != Some(&wanted.content.user)
@@ -237,4 +240,12 @@ pub(crate) fn restore_argument(pass: &Pass<'_>) -> Result<String, Trouble> {
             })
         }
     }
+}
+
+/// Whose state a restore that is due takes over, as workers take it. The annotation says it of this restore alone: it is no part of
+/// a revision, and a job that went on from its own state is never told of it.
+pub(crate) fn take_over(pass: &Pass<'_>) -> Option<String> {
+    let restore = pass.facts.policy.restore.as_ref().filter(|_| pass.facts.restore_is_due(&pass.status))?;
+    let named = pass.world.job.annotations.get(labels::TAKE_OVER).map(|owner| owner.trim().to_owned());
+    named.filter(|owner| restore.from == RestoreFrom::Latest && !owner.is_empty())
 }

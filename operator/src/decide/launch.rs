@@ -8,7 +8,7 @@ use streamjob_crds::{Operation, OperationType, Reason, Step};
 
 use super::engine::{self, Go};
 use super::pass::Pass;
-use super::{Action, health, prepare, replace, rollback, teardown};
+use super::{Action, choose, health, prepare, replace, rollback, teardown};
 use crate::render;
 use crate::revision::Revision;
 use crate::world::{SetSeen, StartArguments};
@@ -59,7 +59,7 @@ pub(crate) fn unless_failed(pass: &mut Pass<'_>, operation: &mut Operation) -> G
 fn begin(pass: &mut Pass<'_>, operation: &mut Operation, revision: &Revision) -> Go {
     let restores =
         operation.operation_type == OperationType::Restore && pass.facts.restore_is_due(&pass.status);
-    let restore = match super::choose::restore_argument(pass) {
+    let restore = match choose::restore_argument(pass) {
         Ok(restore) => restore,
         Err(missing) if restores => {
             pass.stalled = Some(missing);
@@ -75,6 +75,7 @@ fn begin(pass: &mut Pass<'_>, operation: &mut Operation, revision: &Revision) ->
         parallelism: operation.parallelism,
         restore: if restores { restore } else { "latest".to_owned() },
         restore_request: request.filter(|_| restores),
+        take_over: choose::take_over(pass).filter(|_| restores),
         floor: pass.facts.floor(&floor_status(pass, operation), revision),
         token: pass.world.settings.token.clone(),
     };
@@ -105,7 +106,8 @@ fn began(pass: &mut Pass<'_>, operation: &Operation, set: &SetSeen<'_>) {
     let first = pass.status.revisions.as_ref().is_none_or(|known| known.current.is_none());
     let found = pass.world.worker(set.incarnation).and_then(|status| status.restored_from);
     if let Some(from) = found.filter(|from| first && from.epoch > 0 && set.arguments.restore == "latest") {
-        let text = format!("The job goes on from checkpoint {} of a job of its name.", from.epoch);
+        let whose = set.arguments.take_over.as_deref().unwrap_or("a job of its name");
+        let text = format!("The job goes on from checkpoint {} of {whose}.", from.epoch);
         pass.tell(Reason::StateAdopted, text);
     }
     pass.revisions().current.clone_from(&operation.to_revision);

@@ -85,6 +85,7 @@ fn everything(spec: &StreamJobSpec) -> Vec<Object> {
         parallelism: 4,
         restore: "latest".to_owned(),
         restore_request: None,
+        take_over: None,
         floor: Some(4711),
         token: settings.token.clone(),
     };

@@ -44,6 +44,8 @@ pub struct StartArguments {
     pub restore: String,
     /// `--restore-request`
     pub restore_request: Option<String>,
+    /// `--take-over`
+    pub take_over: Option<String>,
     /// `--floor`
     pub floor: Option<i64>,
     /// `--token-keys`, `--token-issuer`, `--token-subject`
@@ -75,6 +77,7 @@ impl StartArguments {
             format!("--restore={}", self.restore),
         ];
         arguments.extend(self.restore_request.iter().map(|id| format!("--restore-request={id}")));
+        arguments.extend(self.take_over.iter().map(|owner| format!("--take-over={owner}")));
         arguments.extend(self.floor.iter().map(|seq| format!("--floor={seq}")));
         arguments.push(format!("--token-keys={}", self.token.keys));
         arguments.push(format!("--token-issuer={}", self.token.issuer));
@@ -94,6 +97,7 @@ impl StartArguments {
                 "--parallelism" => read.parallelism = value.parse().unwrap_or_default(),
                 "--restore" => read.restore = value,
                 "--restore-request" => read.restore_request = Some(value),
+                "--take-over" => read.take_over = Some(value),
                 "--floor" => read.floor = value.parse().ok(),
                 "--token-keys" => read.token.keys = value,
                 "--token-issuer" => read.token.issuer = value,
@@ -117,6 +121,7 @@ mod tests {
             parallelism: 4,
             restore: "s3://a/b=c".to_owned(),
             restore_request: Some("incident-4711".to_owned()),
+            take_over: Some("c0/shop/orders".to_owned()),
             floor: Some(12),
             token: TokenCheck {
                 keys: "{\"keys\":[]}".to_owned(),
@@ -124,7 +129,7 @@ mod tests {
                 subject: "system:serviceaccount:streams:operator".to_owned(),
             },
         };
-        let few = StartArguments { restore_request: None, floor: None, ..all.clone() };
+        let few = StartArguments { restore_request: None, take_over: None, floor: None, ..all.clone() };
 
         for arguments in [all, few] {
             let written = arguments.written();

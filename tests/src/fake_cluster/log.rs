@@ -73,6 +73,8 @@ pub struct StartAs {
     pub floor: Option<i64>,
     /// Who the state belongs to: cluster, namespace and name.
     pub owner: String,
+    /// Who it may belong to besides.
+    pub take_over: Option<String>,
 }
 
 /// The log of one state ID.
@@ -139,15 +141,19 @@ impl Log {
     pub fn claim(&mut self, start: &StartAs) -> Result<i64, Refused> {
         let refuse = |reason, message: String| Err(Refused { reason, message, incarnation: None });
         let (leader, attempt) = self.generation();
+        let owner = self.owner.as_deref().unwrap_or(&start.owner);
+        if owner != start.owner && start.take_over.as_deref() != Some(owner) {
+            return refuse(
+                "StateOwned",
+                format!("the state belongs to {owner}, and this is {}", start.owner),
+            );
+        }
         if leader > start.incarnation {
             let message = format!("incarnation {leader} has claimed the state");
             return Err(Refused { reason: "Fenced", message, incarnation: Some(leader) });
         }
         if self.end_of(start.incarnation).is_some() {
             return refuse("Fenced", "this incarnation has ended".to_owned());
-        }
-        if self.owner.as_ref().is_some_and(|owner| *owner != start.owner) {
-            return refuse("StateOwned", format!("the state belongs to {:?}", self.owner));
         }
         if start.floor.is_some_and(|floor| floor > self.head()) {
             return refuse("StateMissing", format!("the head {} is below {:?}", self.head(), start.floor));

@@ -65,7 +65,10 @@ impl Worker {
             restore: args.get("restore").unwrap_or("latest").to_owned(),
             request: args.get("restore-request").map(str::to_owned),
             floor: args.get("floor").and_then(|text| text.parse().ok()),
-            owner: format!("{}/{}", args.get("cluster-id").unwrap_or(""), args.get("state-id").unwrap_or("")),
+            owner: ["cluster-id", "namespace"].map(|part| args.get(part).unwrap_or_default()).join("/")
+                + "/"
+                + pod["metadata"]["labels"]["streamjob.dev/job"].as_str().unwrap_or_default(),
+            take_over: args.get("take-over").map(str::to_owned),
         };
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         Self {

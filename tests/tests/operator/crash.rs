@@ -8,6 +8,7 @@ use streamjob_tests::api_server::faults::When;
 use streamjob_tests::fake_cluster::Behaviour;
 
 use super::scene::{JOB, NAMESPACE, Scene, condition_of, job};
+use super::take_over;
 
 /// What a job goes through.
 pub(crate) struct Sequence {
@@ -116,6 +117,18 @@ pub(crate) const SEQUENCES: &[Sequence] = &[
         ask: lose_node,
         over: |scene| incarnation(scene) > 1 && scene.is_at_rest(),
         starts_running: true,
+    },
+    Sequence {
+        name: "take over",
+        before: take_over::leave_behind,
+        ask: |scene| {
+            let mut job = job();
+            job["metadata"]["annotations"][take_over::NOTE] = json!(take_over::LOST);
+            job["spec"]["restore"] = json!({"requestID": "r1", "from": "Latest"});
+            scene.create(job);
+        },
+        over: |scene| scene.is_at_rest() && scene.status("/completedRestoreRequest") == json!("r1"),
+        starts_running: false,
     },
 ];
 

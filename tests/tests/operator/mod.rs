@@ -14,3 +14,4 @@ mod random;
 pub(crate) mod scene;
 mod sequences;
 mod steady;
+pub(crate) mod take_over;

@@ -21,6 +21,8 @@ use clap_complete::Shell;
 ///     kubectl streamjob savepoint clicks --name before-upgrade
 ///   Go back to it:
 ///     kubectl streamjob restore clicks --from Savepoint --savepoint before-upgrade
+///   Go on from the state of a cluster that was lost:
+///     kubectl streamjob restore clicks --from Latest --take-over OLD-CLUSTER/analytics/clicks
 #[derive(Debug, Parser)]
 #[command(name = "kubectl-streamjob", bin_name = "kubectl streamjob", version, verbatim_doc_comment)]
 pub(crate) struct Args {
@@ -111,6 +113,10 @@ pub(crate) struct RestoreArgs {
     /// With `--from Nothing`: yes, all state is to be given up.
     #[arg(long)]
     pub(crate) allow_state_loss: bool,
+    /// With `--from Latest`: whose state this job makes its own, as the message of `StateOwned` has it. Whoever it is never
+    /// works on that state again.
+    #[arg(long, value_name = "OWNER")]
+    pub(crate) take_over: Option<String>,
     /// Makes the request known: the same one is done only once. Made of the time if not given.
     #[arg(long)]
     pub(crate) request_id: Option<String>,

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use kube::Client;
 use kube::api::{Api, ListParams, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
+use streamjob_crds::names::ANNOTATION_TAKE_OVER;
 use streamjob_crds::{SavepointObject, StreamJobObject, StreamJobSavepointSpec};
 
 use crate::args::{Command, From, RestoreArgs};
@@ -97,9 +98,12 @@ async fn get(jobs: &Api<StreamJobObject>, name: &str) -> Result<StreamJobObject>
 }
 
 async fn patch(jobs: &Api<StreamJobObject>, name: &str, spec: Value) -> Result<()> {
+    patch_all(jobs, name, json!({"spec": spec})).await
+}
+
+async fn patch_all(jobs: &Api<StreamJobObject>, name: &str, change: Value) -> Result<()> {
     let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
-    let change = Patch::Merge(json!({"spec": spec}));
-    jobs.patch(name, &params, &change)
+    jobs.patch(name, &params, &Patch::Merge(change))
         .await
         .with_context(|| format!("streamjob `{name}` was not changed"))?;
     Ok(())
@@ -150,22 +154,65 @@ async fn savepoint(
 }
 
 async fn restore(jobs: &Api<StreamJobObject>, args: &RestoreArgs) -> Result<()> {
-    let loses = args.from == From::Nothing;
     ensure!(
-        !loses || args.allow_state_loss,
+        args.from != From::Nothing || args.allow_state_loss,
         "--from Nothing gives up all state of {}: say so with --allow-state-loss",
         args.job
     );
+    ensure!(
+        args.take_over.is_none() || args.from == From::Latest,
+        "--take-over goes with --from Latest: what is taken over is the newest state of its owner"
+    );
     let request = args.request_id.clone().unwrap_or_else(|| stamped("restore"));
-    let mut restore = json!({
-        "requestID": request, "from": args.from.as_str(),
-        // A merge patch keeps what is not named.
-        "savepointName": args.savepoint, "uri": args.uri, "allowStateLoss": null,
-    });
-    if loses {
-        restore["allowStateLoss"] = json!(true);
-    }
-    patch(jobs, &args.job, json!({"restore": restore})).await?;
+    patch_all(jobs, &args.job, restore_patch(args, &request)).await?;
     println!("streamjob {} will restart from {} (request {request})", args.job, args.from.as_str());
+    if let Some(owner) = &args.take_over {
+        println!("the state of {owner} becomes its own");
+    }
     Ok(())
+}
+
+/// A merge patch keeps what is not named: of an earlier restore or take-over nothing is left.
+fn restore_patch(args: &RestoreArgs, request: &str) -> Value {
+    let allow_state_loss = (args.from == From::Nothing).then_some(true);
+    json!({
+        "metadata": {"annotations": {ANNOTATION_TAKE_OVER: args.take_over}},
+        "spec": {"restore": {
+            "requestID": request,
+            "from": args.from.as_str(),
+            "savepointName": args.savepoint,
+            "uri": args.uri,
+            "allowStateLoss": allow_state_loss,
+        }},
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::args::Args;
+
+    fn patch_of(words: &str) -> Value {
+        let args = Args::try_parse_from(words.split(' ')).expect("the words are right");
+        let Command::Restore(args) = args.command else { panic!("{words}") };
+        restore_patch(&args, "r1")
+    }
+
+    #[test]
+    fn one_patch_asks_for_a_restore_and_names_whose_state_is_taken_over() {
+        let owner = "9b1d8c1e/analytics/clicks";
+
+        let taken = patch_of(&format!("kubectl-streamjob restore clicks --from Latest --take-over {owner}"));
+        let nothing = patch_of("kubectl-streamjob restore clicks --from Nothing --allow-state-loss");
+
+        assert_eq!(taken["metadata"]["annotations"], json!({"streamjob.dev/take-over": owner}));
+        let restore = json!({
+            "requestID": "r1", "from": "Latest", "savepointName": null, "uri": null, "allowStateLoss": null,
+        });
+        assert_eq!(taken["spec"], json!({"restore": restore}));
+        assert_eq!(nothing["metadata"]["annotations"], json!({"streamjob.dev/take-over": null}));
+        assert_eq!(nothing["spec"]["restore"]["allowStateLoss"], json!(true));
+    }
 }

@@ -33,6 +33,7 @@ pub(crate) fn render(args: &RenderArgs) -> Result<()> {
         parallelism: job.spec.parallelism,
         restore: "latest".to_owned(),
         restore_request: None,
+        take_over: None,
         floor: None,
         token: settings.token.clone(),
     };
