@@ -14,13 +14,15 @@ use super::{Action, choose, held};
 use crate::names;
 use crate::render;
 use crate::revision::Revision;
-use crate::world::{Kind, Object, PodSeen};
+use crate::world::{Kind, Object, PodSeen, Trouble};
 
 /// A check that finds no node for this long is left out.
 const ROOM_MS: i64 = 60_000;
 /// The first pause before a check that may pass is tried again, doubled each time.
 const AGAIN_MS: i64 = 15_000;
 const AGAIN_MAX_MS: i64 = 600_000;
+/// A refused generation is looked at again so often: topics, Secrets and rights change without it.
+const REFUSED_AGAIN_MS: i64 = 300_000;
 
 pub(crate) fn step(pass: &mut Pass<'_>, operation: &mut Operation) -> Go {
     let same = operation.from_revision == operation.to_revision;
@@ -68,6 +70,42 @@ fn look(pass: &mut Pass<'_>, operation: &mut Operation, revision: &Revision) -> 
     }
 }
 
+/// Looks once more at a generation that a check refused, without an operation: what is wrong may be mended outside. None: it
+/// would be taken now.
+pub(crate) fn still_refused(
+    pass: &mut Pass<'_>,
+    wanted: &Revision,
+    job: &Object,
+    before: Trouble,
+) -> Option<Trouble> {
+    if job.number("/status/succeeded").unwrap_or(0) > 0 {
+        return None;
+    }
+    if job.deletion_timestamp().is_some() || !has_failed(job) {
+        pass.again_in(2_000);
+        return Some(before);
+    }
+    let due = job.instant("/metadata/creationTimestamp").unwrap_or(pass.world.now)
+        + SignedDuration::from_millis(REFUSED_AGAIN_MS);
+    if due > pass.world.now {
+        pass.again_at(due);
+    } else {
+        let slots = pass.facts.policy.parallelism;
+        let object = render::check(&pass.facts.to(), wanted, slots, restore(pass));
+        // In one pass: as long as there is one of its name, this generation is known to be refused.
+        pass.act(Action::Delete { kind: Kind::Job, name: job.name().to_owned(), uid: job.uid().to_owned() });
+        pass.act(Action::Apply(object));
+        pass.again_in(2_000);
+    }
+    // One that found no node says nothing new.
+    Some(said(pass, job).map_or(before, |ended| refusal(&ended)))
+}
+
+fn refusal(ended: &Termination) -> Trouble {
+    let text = "The check of the new revision failed: nothing was stopped, and it is tried again by itself.";
+    trouble(ended.reason, format!("{text} {}", ended.message))
+}
+
 /// What the workers will begin with, as they take it.
 fn restore(pass: &Pass<'_>) -> Vec<String> {
     let due = pass.facts.policy.restore.as_ref().filter(|_| pass.facts.restore_is_due(&pass.status));
@@ -89,8 +127,9 @@ pub(crate) fn has_failed(job: &Object) -> bool {
 
 fn failed(pass: &mut Pass<'_>, operation: &mut Operation, job: &Object) -> Go {
     let ended = verdict(pass, job);
-    let message = format!("The check of the new revision failed, nothing was stopped: {}", ended.message);
-    pass.not_accepted = Some(trouble(ended.reason, message.clone()));
+    let refused = refusal(&ended);
+    let message = refused.message.clone();
+    pass.not_accepted = Some(refused);
     if !ended.retryable {
         return Go::Dropped;
     }
@@ -110,9 +149,7 @@ fn failed(pass: &mut Pass<'_>, operation: &mut Operation, job: &Object) -> Go {
 }
 
 fn verdict(pass: &Pass<'_>, job: &Object) -> Termination {
-    let pods = pods(pass, job);
-    let said = pods.iter().filter_map(|pod| pod.termination.clone()).next_back();
-    said.unwrap_or_else(|| {
+    said(pass, job).unwrap_or_else(|| {
         let why = job.list("/status/conditions").iter().find(|condition| condition["type"] == "Failed");
         let why = why.and_then(|condition| condition["message"].as_str()).unwrap_or("it left no message");
         Termination {
@@ -124,8 +161,17 @@ fn verdict(pass: &Pass<'_>, job: &Object) -> Termination {
     })
 }
 
+/// What its pod left behind.
+fn said(pass: &Pass<'_>, job: &Object) -> Option<Termination> {
+    pods(pass, job).iter().filter_map(|pod| pod.termination.clone()).next_back()
+}
+
+/// Its own: those of a Job of its name before may still be there.
 fn pods(pass: &Pass<'_>, job: &Object) -> Vec<PodSeen> {
-    let of_job = |object: &&Object| object.label("batch.kubernetes.io/job-name") == Some(job.name());
+    let of_job = |object: &&Object| {
+        let mut owners = object.list("/metadata/ownerReferences").iter();
+        owners.any(|owner| owner["uid"].as_str() == Some(job.uid()))
+    };
     pass.world.of_kind(Kind::Pod).filter(of_job).filter_map(PodSeen::of).collect()
 }
 

@@ -49,8 +49,7 @@ fn verdict(pass: &Pass<'_>, reasons: &[Reason]) -> Option<Trouble> {
     reasons.contains(&seen.reason).then_some(seen)
 }
 
-/// What the API server or a check said to this generation. The server is asked again; a check is not, as long as its Job
-/// is there.
+/// What the API server or a check said to this generation. Both are asked again; a check at once, if somebody deleted its Job.
 fn refused(pass: &mut Pass<'_>) -> Option<Trouble> {
     let seen = said(pass, ConditionType::Accepted, "False")?;
     let wanted = pass.facts.wanted.clone().ok()?;
@@ -58,8 +57,8 @@ fn refused(pass: &mut Pass<'_>) -> Option<Trouble> {
         return prepare::still_refused(pass, &wanted, seen);
     }
     let check = names::check(&pass.world.job.name, &wanted.name);
-    let failed = pass.world.object(Kind::Job, &check).is_some_and(super::check::has_failed);
-    failed.then_some(seen)
+    let job = pass.world.object(Kind::Job, &check).cloned()?;
+    super::check::still_refused(pass, &wanted, &job, seen)
 }
 
 /// What a condition says of this generation.
