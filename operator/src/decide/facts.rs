@@ -167,7 +167,8 @@ impl<'a> Facts<'a> {
 
     /// The record that the log must have reached before a start: what status and sets know.
     pub(crate) fn floor(&self, status: &StreamJobStatus, target: &Revision) -> Option<i64> {
-        if target.effective().is_ephemeral() {
+        // Who brings state along, or gives it up, does not need what the log had come to: it may be lost for good.
+        if target.effective().is_ephemeral() || self.brings_state(status) {
             return None;
         }
         let moved =
