@@ -3,9 +3,9 @@
 //! Owns: reading their failures out of pods and answers.
 //! Never: decides what is done about it.
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use streamjob_crds::worker::{Termination, WorkerPhase};
-use streamjob_crds::{Operation, Reason};
+use streamjob_crds::{ConditionType, Operation, Reason};
 
 use super::facts::trouble;
 use super::pass::Pass;
@@ -69,7 +69,30 @@ pub(crate) fn waits_for(pass: &Pass<'_>, incarnation: i64) -> Option<String> {
 /// What keeps a pod from running, once that took longer than it should.
 pub(crate) fn pod_trouble(pass: &Pass<'_>, incarnation: i64) -> Option<Trouble> {
     let pods = pass.world.pods(incarnation);
+    if pods.is_empty() {
+        return missing(pass, incarnation);
+    }
     pods.iter().find_map(|pod| trouble_of(pass, pod))
+}
+
+/// A set without pods, for longer than it takes to make another one.
+fn missing(pass: &Pass<'_>, incarnation: i64) -> Option<Trouble> {
+    let set = pass.facts.set(incarnation)?;
+    let patience = SignedDuration::from_millis(PATIENCE_MS);
+    let made = set.object.instant("/metadata/creationTimestamp")?;
+    let since = unavailable_since(pass)?.max(made);
+    (since + patience <= pass.world.now).then(|| {
+        let text = format!("The StatefulSet {} gets no pod: its events say why.", set.object.name());
+        trouble(Reason::PodsMissing, text)
+    })
+}
+
+/// Since when no rows are processed, as far as was told.
+fn unavailable_since(pass: &Pass<'_>) -> Option<Timestamp> {
+    let conditions = &pass.world.job.status.as_ref()?.conditions;
+    let available =
+        conditions.iter().find(|condition| condition.type_ == ConditionType::Available.as_str())?;
+    (available.status == "False").then_some(available.last_transition_time.0)
 }
 
 fn trouble_of(pass: &Pass<'_>, pod: &PodSeen) -> Option<Trouble> {
