@@ -52,7 +52,7 @@ pub async fn reconcile_savepoint(
     let Some(savepoint) = observe_savepoint(context, (namespace, name)).await? else {
         return Ok(Turn { requeue: None, conflict: false });
     };
-    if let Some(status) = without_job(&savepoint, context.now()) {
+    if let Some(status) = without_job(&savepoint, namespace, context.now()) {
         let at = At { kind: "StreamJobSavepoint", namespace, name };
         let status = serde_json::json!(status);
         match context.server.apply_status(at, &savepoint.resource_version, &status).await {

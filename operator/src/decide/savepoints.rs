@@ -11,6 +11,7 @@ use streamjob_crds::{ConditionType, LastSavepoint, Reason, SavepointPhase, Step,
 use super::pass::{Pass, time};
 use super::{About, Action, Note, Worker};
 use crate::report::condition;
+use crate::report::message::with_remedy;
 use crate::world::SavepointSeen;
 
 /// How long a savepoint may take, unless it says so.
@@ -33,11 +34,15 @@ pub(crate) fn step(pass: &mut Pass<'_>) {
 }
 
 /// The status of a savepoint of a job that is not there; None if it is right as it is.
-pub fn without_job(savepoint: &SavepointSeen, now: jiff::Timestamp) -> Option<StreamJobSavepointStatus> {
+pub fn without_job(
+    savepoint: &SavepointSeen,
+    namespace: &str,
+    now: jiff::Timestamp,
+) -> Option<StreamJobSavepointStatus> {
     if savepoint.deleting || is_over(savepoint) {
         return None;
     }
-    let mut next = Next::of(savepoint, now);
+    let mut next = Next::of(savepoint, namespace, now);
     let job = &savepoint.spec.stream_job_name;
     if next.started() {
         next.failed(Reason::JobStopped, format!("The StreamJob `{job}` was deleted."));
@@ -55,7 +60,7 @@ fn is_over(savepoint: &SavepointSeen) -> bool {
 }
 
 fn one(pass: &mut Pass<'_>, savepoint: &SavepointSeen) {
-    let mut next = Next::of(savepoint, pass.world.now);
+    let mut next = Next::of(savepoint, &pass.world.job.namespace, pass.world.now);
     let answer = pass.world.answers.savepoints.iter().find(|answer| answer.id == savepoint.uid);
     match answer.map(|answer| &answer.answer) {
         Some(Ok(answer)) if answer.state == SavepointState::Completed => {
@@ -125,14 +130,18 @@ fn note(pass: &mut Pass<'_>, savepoint: &SavepointSeen, reason: Reason, text: St
 /// The status of a savepoint in the making.
 struct Next {
     status: StreamJobSavepointStatus,
+    /// Where its job is, or should be.
+    namespace: String,
+    job: String,
     now: jiff::Timestamp,
     generation: i64,
 }
 
 impl Next {
-    fn of(savepoint: &SavepointSeen, now: jiff::Timestamp) -> Self {
+    fn of(savepoint: &SavepointSeen, namespace: &str, now: jiff::Timestamp) -> Self {
         let status = savepoint.status.clone().unwrap_or_default();
-        Self { status, now, generation: savepoint.generation }
+        let job = savepoint.spec.stream_job_name.clone();
+        Self { status, namespace: namespace.to_owned(), job, now, generation: savepoint.generation }
     }
 
     fn started(&self) -> bool {
@@ -184,8 +193,9 @@ impl Next {
     /// Complete, Failed, Ready, Reconciling, Stalled.
     fn tell(&mut self, truths: [bool; 5], reason: Reason, message: &str) {
         let before = std::mem::take(&mut self.status.conditions);
+        let message = with_remedy(&super::facts::trouble(reason, message), &self.namespace, &self.job);
         let told = ConditionType::OF_A_SAVEPOINT.into_iter().zip(truths).map(|(kind, truth)| {
-            let next = condition::Said { kind, truth, reason, message: message.to_owned() };
+            let next = condition::Said { kind, truth, reason, message: message.clone() };
             condition::next(&before, next, self.generation, self.now)
         });
         let told: Vec<Condition> = told.collect();

@@ -175,10 +175,10 @@ pub(crate) fn why(job: &StreamJobObject, around: &Around, events: &[Event]) -> S
             "{}={} ({}): {}",
             condition.type_, condition.status, condition.reason, condition.message
         );
-        let remedy = Reason::parse(&condition.reason)
-            .remedy_for(&job.namespace().unwrap_or_default(), &job.name_any());
+        let reason = Reason::parse(&condition.reason);
+        let remedy = reason.remedy_for(&job.namespace().unwrap_or_default(), &job.name_any());
         if let Some(remedy) = remedy.filter(|remedy| !condition.message.contains(remedy.as_str())) {
-            let _ = writeln!(text, "  to do: {remedy}");
+            let _ = writeln!(text, "  to do: `{remedy}`; see docs/runbook.md#{}.", reason.anchor());
         }
     }
     if status.conditions.is_empty() {
