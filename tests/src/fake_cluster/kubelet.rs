@@ -21,7 +21,7 @@ pub(crate) fn run(server: &Server, inside: &mut Inside, clock: &TestClock) {
     for pod in &pods {
         let uid = uid_of(pod).to_owned();
         let image = pod["spec"]["containers"][0]["image"].as_str().unwrap_or_default().to_owned();
-        let behaviour = inside.behaviour(&image);
+        let behaviour = inside.behaviour_of(pod);
         if inside.lost.contains(&uid) {
             turn(inside, &uid, &behaviour, clock);
         } else if is_deleting(pod) {

@@ -61,6 +61,10 @@ pub struct Behaviour {
     pub unschedulable: bool,
     /// Savepoints fail.
     pub savepoints_fail: bool,
+    /// A quota refuses the pods of sets.
+    pub pods_refused: bool,
+    /// Nothing of this is wrong with pods of which that holds.
+    pub spared: Option<fn(&Value) -> bool>,
 }
 
 /// What the parts of the cluster know together.
@@ -95,6 +99,19 @@ pub(crate) struct Process {
 impl Inside {
     pub(crate) fn behaviour(&self, image: &str) -> Behaviour {
         self.behaviours.get(image).cloned().unwrap_or_default()
+    }
+
+    /// What is wrong with the workers of a pod.
+    pub(crate) fn behaviour_of(&self, pod: &Value) -> Behaviour {
+        let image = pod["spec"]["containers"][0]["image"].as_str().unwrap_or_default();
+        let behaviour = self.behaviour(image);
+        if behaviour.spared.is_some_and(|spares| spares(pod)) { Behaviour::default() } else { behaviour }
+    }
+
+    /// Images whose pods a quota refuses.
+    fn refused_images(&self) -> BTreeSet<String> {
+        let refused = self.behaviours.iter().filter(|(_, behaviour)| behaviour.pods_refused);
+        refused.map(|(image, _)| image.clone()).collect()
     }
 }
 
@@ -171,7 +188,7 @@ impl FakeCluster {
         match &self.server {
             Server::Memory(server) => {
                 self.clock.advance(by);
-                sets::run(server);
+                sets::run(server, &self.site.inside().refused_images());
                 sets::run_jobs(server);
             }
             Server::Real(server) => {

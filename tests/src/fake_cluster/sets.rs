@@ -3,12 +3,14 @@
 //! Owns: pods of sets and jobs, and their status.
 //! Never: runs a process.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use crate::api_server::ApiServer;
 
-/// Pods that are missing come, pods that are too many go.
-pub(crate) fn run(server: &ApiServer) {
+/// Pods that are missing come, unless they are of an image whose pods are refused; pods that are too many go.
+pub(crate) fn run(server: &ApiServer, refused: &BTreeSet<String>) {
     for set in server.all("StatefulSet") {
         if is_deleting(&set) {
             continue;
@@ -17,7 +19,9 @@ pub(crate) fn run(server: &ApiServer) {
         let replicas = set["spec"]["replicas"].as_i64().unwrap_or(1);
         for ordinal in 0..replicas {
             let pod = format!("{name}-{ordinal}");
-            if server.one("Pod", namespace, &pod).is_none() {
+            let image =
+                set["spec"]["template"]["spec"]["containers"][0]["image"].as_str().unwrap_or_default();
+            if server.one("Pod", namespace, &pod).is_none() && !refused.contains(image) {
                 let mut labels = set["spec"]["template"]["metadata"]["labels"].clone();
                 labels["apps.kubernetes.io/pod-index"] = json!(ordinal.to_string());
                 labels["statefulset.kubernetes.io/pod-name"] = json!(pod);

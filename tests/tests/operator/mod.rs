@@ -11,6 +11,7 @@ mod live;
 #[cfg(feature = "faults")]
 mod planted;
 mod random;
+mod remedies;
 pub(crate) mod scene;
 mod sequences;
 mod steady;

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use streamjob_operator::context::{Context, Identity, Reach};
 use streamjob_operator::coordinator::Route;
 use streamjob_operator::metrics::Metrics;
-use streamjob_operator::reconcile::reconcile;
+use streamjob_operator::reconcile::{reconcile, reconcile_savepoint};
 use streamjob_operator::world::{Settings, TokenCheck};
 use streamjob_tests::fake_cluster::FakeCluster;
 
@@ -131,8 +131,16 @@ impl Scene {
         self.cluster.tick(self.step);
         let jobs = self.cluster.server.all("StreamJob");
         let names: Vec<String> = jobs.iter().map(|job| text(job, "/metadata/name")).collect();
-        for name in names {
-            self.turn(&name).await;
+        for name in &names {
+            self.turn(name).await;
+        }
+        let savepoints = self.cluster.server.all("StreamJobSavepoint");
+        let without_job = |it: &&Value| !names.contains(&text(it, "/spec/streamJobName"));
+        for savepoint in savepoints.iter().filter(without_job) {
+            let operator = self.operator.take().unwrap_or_else(|| self.new_operator());
+            let done = reconcile_savepoint(&operator, (NAMESPACE, &text(savepoint, "/metadata/name"))).await;
+            self.failed.extend(done.err().map(|error| error.words()));
+            self.operator = Some(operator);
         }
     }
 
