@@ -10,6 +10,7 @@ mod lifecycle;
 mod losses;
 mod many;
 mod operators;
+mod remedies;
 mod rights;
 mod rules;
 mod upgrades;

@@ -89,6 +89,13 @@ fn a_revision_whose_workers_crash_is_rolled_back_to_the_last_good_one() {
         ensure!(text(&job, "/status/revisions/current") == good, "{job}");
         ensure!(scene.incarnation()? > before + 1, "the good revision has no incarnation of its own: {job}");
         scene.wait_progress(SOON)?;
+
+        // The remedy: the field that made it fail is corrected.
+        scene.change(&json!({"workers": {"template": {"environment": null}}}))?;
+
+        scene.wait_condition("Ready", "True", LONG)?;
+        scene.wait_condition("Stalled", "False", SOON)?;
+        scene.wait_progress(SOON)?;
         scene.finish()
     });
 }
