@@ -33,15 +33,32 @@ fn the_remedy_can_be_taken_off_again() {
     }
 }
 
-#[test]
-fn the_runbook_has_a_part_and_a_command_for_every_reason_with_a_remedy() {
+/// What the runbook says about a reason.
+fn part_of(reason: Reason) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/runbook.md");
     let runbook = std::fs::read_to_string(path).expect("docs/runbook.md is there");
+    let title = format!("\n## {}\n", reason.anchor());
+    let part = runbook.split(&title).nth(1).unwrap_or_else(|| panic!("no part `{}`", reason.anchor()));
+    part.split("\n## ").next().expect("there is a beginning").to_owned()
+}
 
+#[test]
+fn a_remedy_that_is_an_edit_says_of_which_field() {
+    for reason in with_commands().filter(|reason| reason.remedy().is_some_and(|text| text.contains(" edit ")))
+    {
+        let part = part_of(reason);
+        let to_do = part.lines().find(|line| line.starts_with("- Do: ")).expect("there is something to do");
+        let is_named = to_do.contains('`') || part.contains("The message names");
+
+        // Its own part is the one of another reason.
+        assert!(is_named || reason == Reason::NotAccepted, "{reason}: {to_do}");
+    }
+}
+
+#[test]
+fn the_runbook_has_a_part_and_a_command_for_every_reason_with_a_remedy() {
     for reason in with_commands() {
-        let title = format!("\n## {}\n", reason.anchor());
-        let part = runbook.split(&title).nth(1).unwrap_or_else(|| panic!("no part `{}`", reason.anchor()));
-        let part = part.split("\n## ").next().expect("there is a beginning");
+        let part = part_of(reason);
         assert!(part.contains(reason.remedy().expect("it has one")), "{reason}: another command");
         assert!(part.contains("- Look at: ") && part.contains("- Do: "), "{reason}");
     }
