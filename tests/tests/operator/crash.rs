@@ -95,6 +95,18 @@ pub(crate) const SEQUENCES: &[Sequence] = &[
         starts_running: true,
     },
     Sequence {
+        name: "a refused check that passes later",
+        before: |scene| {
+            scene.cluster.behave("example.invalid/worker:bad", refusing());
+            scene.edit(|spec| spec["workers"] = json!({"image": "example.invalid/worker:bad"}));
+        },
+        ask: |scene| scene.cluster.behave("example.invalid/worker:bad", Behaviour::default()),
+        over: |scene| {
+            incarnation(scene) > 1 && scene.is_at_rest() && scene.condition("Ready") == "True UpToDate"
+        },
+        starts_running: true,
+    },
+    Sequence {
         name: "delete with state",
         before: |scene| scene.edit(|spec| spec["deletion"] = json!({"state": "Delete"})),
         ask: |scene| scene.cluster.server.delete("StreamJob", NAMESPACE, JOB, None),
@@ -141,6 +153,11 @@ fn upgrade(scene: &Scene) {
 fn failing() -> Behaviour {
     let termination = json!({"reason": "TopicMissing", "message": "there is no topic", "retryable": false});
     Behaviour { fails_at_start: Some(termination), ..Behaviour::default() }
+}
+
+fn refusing() -> Behaviour {
+    let termination = json!({"reason": "TopicMissing", "message": "there is no topic", "retryable": false});
+    Behaviour { check_fails: Some(termination), ..Behaviour::default() }
 }
 
 fn incarnation(scene: &Scene) -> i64 {
