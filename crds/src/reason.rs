@@ -117,7 +117,7 @@ reasons! {
     StateNewer "The state was written by a newer program."
         => "kubectl -n NAMESPACE edit streamjob JOB";
     StateOlderThanOutput "More output was published than the state knows of: the store is an old copy."
-        => "kubectl streamjob restore JOB --namespace NAMESPACE --from Latest";
+        => "kubectl streamjob restore JOB --namespace NAMESPACE --from Savepoint --savepoint NAME";
     StateOverBudget "The state needs more memory than a worker has."
         => "kubectl -n NAMESPACE edit streamjob JOB";
     Fenced "A newer incarnation owns the state; this one has ended.";

@@ -88,8 +88,14 @@ fn check_change(kind: &Kind, before: &Value, object: &Value) -> Result<(), Refus
         "ConfigMap" if before["immutable"] == json!(true) => &["/data", "/binaryData", "/immutable"],
         "Service" => &["/spec/clusterIP"],
         "Pod" => &["/spec/nodeName", "/spec/volumes"],
+        "StreamJobSavepoint" => &["/spec/streamJobName"],
         _ => &[],
     };
+    let id = |object: &Value| object.pointer("/spec/state/id").cloned();
+    if kind.kind == "StreamJob" && id(before) != id(object) {
+        let what = "state.id may not change: delete the job and create it anew, its state stays";
+        return Err(Refusal::invalid(kind.kind, name, "spec", what));
+    }
     for pointer in fixed {
         let (old, new) = (before.pointer(pointer), object.pointer(pointer));
         if old.is_some() && old != new {

@@ -74,9 +74,9 @@ pub(super) fn of_refusal(refusal: &Refusal) -> Termination {
         Refusal::StateOwned { owner, asked } => failure(
             Reason::StateOwned,
             format!(
-                "spec.state: the state belongs to {owner}, and this is {asked}: give this job another `location`, or make it anew with another `id`; or, \
-                 if the other never comes back, take its state over with `kubectl streamjob restore {} --namespace {} \
-                 --from Latest --take-over {owner}`",
+                "spec.state: the state belongs to {owner}, and this is {asked}: give this job another `location`, or delete \
+                 it and create it anew with another `id`; or, if the other never comes back, take its state over with \
+                 `kubectl streamjob restore {} --namespace {} --from Latest --take-over {owner}`",
                 asked.name, asked.namespace
             ),
             false,

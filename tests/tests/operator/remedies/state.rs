@@ -10,7 +10,9 @@ use streamjob_tests::fake_cluster::log::{Log, StartAs};
 
 use super::Act::{Do, Printed, Program, Until};
 use super::Begins::{Empty, Running};
-use super::{ANOTHER, Remedied, Told, behave, create, ended_with, is_restored, number_of, savepoint_of};
+use super::{
+    ANOTHER, Remedied, Told, behave, create, ended_with, is_asked_for, is_restored, number_of, savepoint_of,
+};
 use crate::operator::scene::{JOB, NAMESPACE, STATE, Scene, condition_of, text};
 
 const STALLED: Told = Told::Job("Stalled", "True");
@@ -23,7 +25,11 @@ pub(super) const SCENES: &[Remedied] = &[
         told: STALLED,
         begins: Empty,
         trouble: &[Do(own_by_another), Do(|scene| create(scene, |_| {}))],
-        remedy: &[Do(|scene| scene.edit(|spec| spec["state"]["id"] = json!("analytics.clicks-2")))],
+        remedy: &[
+            Do(|scene| scene.cluster.server.delete("StreamJob", NAMESPACE, JOB, None)),
+            Until(|scene| scene.job().is_null() && scene.cluster.server.all("Pod").is_empty()),
+            Do(|scene| create(scene, |spec| spec["state"]["id"] = json!("analytics.clicks-2"))),
+        ],
     },
     // The store had shown an old copy.
     Remedied {
@@ -59,7 +65,7 @@ pub(super) const SCENES: &[Remedied] = &[
         reason: Reason::StateExists,
         told: STALLED,
         begins: Running,
-        trouble: &[Do(|scene| until_restored(scene, Reason::StateExists))],
+        trouble: &[Do(|scene| fail(scene, Reason::StateExists, is_asked_for))],
         remedy: &[Program("restore clicks --from Latest")],
     },
     Remedied {
@@ -92,8 +98,20 @@ pub(super) const SCENES: &[Remedied] = &[
         reason: Reason::StateOlderThanOutput,
         told: STALLED,
         begins: Running,
+        trouble: &[
+            Do(take_savepoint),
+            Until(has_savepoint),
+            Do(|scene| until_restored(scene, Reason::StateOlderThanOutput)),
+        ],
+        remedy: &[Printed(ANOTHER)],
+    },
+    // There is no savepoint.
+    Remedied {
+        reason: Reason::StateOlderThanOutput,
+        told: STALLED,
+        begins: Running,
         trouble: &[Do(|scene| until_restored(scene, Reason::StateOlderThanOutput))],
-        remedy: &[Printed("")],
+        remedy: &[Program("restore clicks --from Nothing --allow-state-loss")],
     },
     Remedied {
         reason: Reason::SourceDataLost,
@@ -176,7 +194,7 @@ pub(super) fn has_savepoint(scene: &Scene) -> bool {
     condition_of(&savepoint_of(scene, ANOTHER), "Complete").starts_with("True")
 }
 
-/// The workers start again, and end with that as long as no restore was asked for.
+/// The workers start again, and end with that as long as they begin with the state that is there.
 fn until_restored(scene: &Scene, reason: Reason) {
     fail(scene, reason, is_restored);
 }
