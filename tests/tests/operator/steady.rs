@@ -76,6 +76,32 @@ async fn a_rejected_job_is_not_written_to() {
 }
 
 #[tokio::test]
+async fn a_check_that_failed_is_made_again_every_five_minutes_and_nothing_else_is_written() {
+    let mut scene = Scene::running().await;
+    let refusal = json!({"reason": "TopicMissing", "message": "there is no topic", "retryable": false});
+    scene.cluster.behave("worker:bad", Behaviour { check_fails: Some(refusal), ..Behaviour::default() });
+    scene.edit(|spec| spec["workers"] = json!({"image": "worker:bad"}));
+    scene.until("refused", |scene| scene.condition("Accepted") == "False TopicMissing").await;
+    scene.rounds(5).await;
+    let accepted = |scene: &Scene| {
+        let conditions = scene.status("/conditions");
+        conditions.as_array().into_iter().flatten().find(|it| it["type"] == json!("Accepted")).cloned()
+    };
+    let (before, incarnation) = (accepted(&scene), scene.status("/incarnation"));
+    writes(&scene);
+
+    // Twenty minutes.
+    scene.rounds(240).await;
+
+    let found = writes(&scene);
+    let of = |what: &str| found.iter().filter(|write| write.starts_with(what)).count();
+    assert_eq!((of("delete Job"), of("patch Job")), (4, 4), "{found:?}");
+    // The last checkpoint of what runs on.
+    assert_eq!(of("patch StreamJob") + 8, found.len(), "{found:?}");
+    assert_eq!((accepted(&scene), scene.status("/incarnation")), (before, incarnation), "{}", scene.told());
+}
+
+#[tokio::test]
 async fn a_finished_job_is_not_written_to() {
     let mut scene = Scene::new().await;
     scene.cluster.behave(IMAGE, Behaviour { finishes: true, ..Behaviour::default() });
