@@ -31,22 +31,25 @@ fn applied<'a>(cluster: &'a Kubernetes, namespace: &str, spec: Value) -> Result<
     Ok(scene)
 }
 
-/// The condition says so, and if it asks for help, with what to do.
-fn is_told(scene: &Scene<'_>, (kind, value): (&str, &str), reason: Reason) -> Result<()> {
-    let found = scene.wait_condition(kind, value, TOLD)?;
-    let found = match text(&found, "/reason") == reason.as_str() {
-        true => found,
-        // It first says that the workers are being started.
-        false => {
-            std::thread::sleep(Duration::from_secs(70));
-            scene.wait_condition(kind, value, SOON)?
-        }
-    };
-    ensure!(text(&found, "/reason") == reason.as_str(), "{found}");
-    if kind == "Accepted" {
-        let message = text(&found, "/message");
-        ensure!(message.contains(&format!("docs/runbook.md#{}", reason.anchor())), "{message}");
-    }
+/// Waits until a condition says so; if it asks for help, then with what to do.
+fn wait_told(
+    cluster: &Kubernetes,
+    scene: &Scene<'_>,
+    (kind, value): (&str, &str),
+    reason: Reason,
+) -> Result<()> {
+    let found = cluster.wait(&format!("{kind}={value} {reason}"), TOLD, || {
+        let job = scene.job()?;
+        let conditions = job.pointer("/status/conditions").and_then(Value::as_array).cloned();
+        Ok(conditions.into_iter().flatten().find(|found| {
+            text(found, "/type") == kind
+                && text(found, "/status") == value
+                && text(found, "/reason") == reason.as_str()
+        }))
+    })?;
+    let message = text(&found, "/message");
+    let anchor = format!("docs/runbook.md#{}.", reason.anchor());
+    ensure!(kind == "Available" || message.contains(&anchor), "{message}");
     Ok(())
 }
 
@@ -65,7 +68,7 @@ fn an_image_that_is_corrected_is_taken_at_once() {
     with_operator(|cluster| {
         let image = json!({"workers": {"image": "example.invalid/no-such-image:1"}});
         let scene = applied(cluster, "no-image", image)?;
-        is_told(&scene, ("Available", "False"), Reason::ImagePullFailed)?;
+        wait_told(cluster, &scene, ("Available", "False"), Reason::ImagePullFailed)?;
 
         scene.change(&json!({"workers": {"image": null}}))?;
 
@@ -81,7 +84,7 @@ fn a_secret_that_is_made_later_is_found_by_itself() {
     with_operator(|cluster| {
         let credentials = json!({"state": {"location": {"credentials": {"name": "store-2"}}}});
         let scene = applied(cluster, "no-secret", credentials)?;
-        is_told(&scene, ("Available", "False"), Reason::SecretMissing)?;
+        wait_told(cluster, &scene, ("Available", "False"), Reason::SecretMissing)?;
 
         let found = cluster.kubectl(&["get", "-n", scene.namespace(), "secret/store", "-o", "json"], "")?;
         let found: Value = serde_json::from_str(&found)?;
@@ -109,7 +112,7 @@ fn a_quota_that_gets_room_is_seen_by_itself() {
         cluster.kubectl(&["apply", "-f", "-"], &quota.to_string())?;
         scene.feed();
         scene.apply(&Shape::default())?;
-        is_told(&scene, ("Accepted", "False"), Reason::PodTemplateRejected)?;
+        wait_told(cluster, &scene, ("Accepted", "False"), Reason::PodTemplateRejected)?;
 
         cluster.kubectl(&["delete", "-n", scene.namespace(), "resourcequota/none"], "")?;
 
@@ -126,7 +129,7 @@ fn a_topic_that_is_made_later_is_found_by_the_next_check() {
         let scene = Scene::running(cluster, "no-topic")?;
         let topic = format!("{}-later", scene.namespace());
         scene.change(&json!({"pipeline": {"window": {"late": {"kafka": {"topic": topic}}}}}))?;
-        is_told(&scene, ("Accepted", "False"), Reason::TopicMissing)?;
+        wait_told(cluster, &scene, ("Accepted", "False"), Reason::TopicMissing)?;
         scene.wait_progress(SOON)?;
 
         cluster.kafka().create_topic(&topic, 1, &[])?;

@@ -54,7 +54,7 @@ fn done(cluster: &Kubernetes) -> Result<BTreeSet<Right>> {
         let verb = text(event, "/verb").to_owned();
         let code = event.pointer("/responseStatus/code").and_then(Value::as_u64).unwrap_or(0);
         ensure!(
-            code != 403 || event["responseStatus"]["reason"] != "Forbidden" || is_terminating(event),
+            code != 403 || event["responseStatus"]["reason"] != "Forbidden" || is_no_right(event),
             "refused: {verb} {what}: {event}"
         );
         // Applied from nothing: the server asks for both rights, and logs one.
@@ -72,9 +72,10 @@ fn is_rare(verb: &str, what: &str) -> bool {
     (verb == "update" && what.ends_with("/finalizers")) || verb == "delete" || verb == "get"
 }
 
-/// Nothing can be made in a namespace that goes.
-fn is_terminating(event: &Value) -> bool {
-    event.to_string().contains("being terminated")
+/// Nothing can be made in a namespace that goes, or over its quota, by whoever asks.
+fn is_no_right(event: &Value) -> bool {
+    let event = event.to_string();
+    ["being terminated", "exceeded quota"].iter().any(|why| event.contains(why))
 }
 
 #[test]
