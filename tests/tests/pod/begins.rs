@@ -8,7 +8,7 @@ use serde_json::json;
 use streamjob_checkpoint::record::Body;
 use streamjob_crds::Reason;
 use streamjob_crds::worker::WorkerPhase;
-use streamjob_tests::pod::{CLUSTER, PodJob};
+use streamjob_tests::pod::{CLUSTER, Pod, PodJob};
 use streamjob_tests::process::Signal;
 
 use super::{SOON, endless, head, records};
@@ -16,12 +16,17 @@ use super::{SOON, endless, head, records};
 /// A job that was handed over by incarnation 1.
 fn handed_over() -> Result<PodJob> {
     let job = PodJob::new(&endless())?;
-    let mut pod = job.start(1, &[])?;
+    let pod = job.start(1, &[])?;
     pod.wait_for_checkpoints(2)?;
+    hand_over(pod)?;
+    Ok(job)
+}
+
+fn hand_over(mut pod: Pod) -> Result<()> {
     pod.stops("op-2", SOON)?;
     pod.running.signal(Signal::Kill)?;
     pod.running.wait(SOON)?;
-    Ok(job)
+    Ok(())
 }
 
 #[test]
@@ -42,11 +47,17 @@ fn a_log_that_is_shorter_than_it_was_is_not_gone_on_from() -> Result<()> {
 
 #[test]
 fn nothing_is_begun_with_only_when_it_was_asked_for_and_only_once() -> Result<()> {
-    let job = handed_over()?;
+    let job = PodJob::new(&endless())?;
+    let out = job.path().join("out");
+    let first = job.start(1, &[])?;
+    first.wait("there is output", |_| out.read_dir().is_ok_and(|mut files| files.next().is_some()))?;
+    hand_over(first)?;
     let lineage = head(&job)?.lineage;
 
     let (_, refused) = job.fails(2, &["--restore=nothing"])?;
     let words = ["--restore=nothing", "--restore-request=start-over"];
+    let (_, mixed) = job.fails(2, &words)?;
+    std::fs::remove_dir_all(&out)?;
     let mut fresh = job.start(2, &words)?;
     fresh.wait_for_checkpoints(2)?;
     fresh.running.signal(Signal::Kill)?;
@@ -56,6 +67,8 @@ fn nothing_is_begun_with_only_when_it_was_asked_for_and_only_once() -> Result<()
     let on = again.wait("it runs", |status| status.phase == WorkerPhase::Running)?;
 
     assert_eq!(refused.reason, Reason::StateExists, "{refused:?}");
+    assert_eq!(mixed.reason, Reason::SinkBlocked, "{mixed:?}");
+    assert!(mixed.message.contains("empty the folder"), "{mixed:?}");
     assert_ne!(began.lineage, lineage);
     assert!(on.restored_from.is_some_and(|from| from.epoch > 0), "{on:?}");
     assert_eq!(head(&job)?.lineage, began.lineage);
