@@ -1,7 +1,7 @@
 //! Check: a program with the new image looks at plan, store and Kafka before anything is stopped.
 //!
 //! Owns: reading the verdict of the check's Job.
-//! Never: lets a cluster without room for the check stop an operation.
+//! Never: lets a cluster without room for the check stop an operation, or one that cannot start begin it.
 
 use jiff::SignedDuration;
 use streamjob_crds::worker::Termination;
@@ -10,7 +10,7 @@ use streamjob_crds::{ConditionType, Operation, OperationType, Reason, Step};
 use super::engine::Go;
 use super::facts::trouble;
 use super::pass::Pass;
-use super::{Action, choose, held};
+use super::{Action, choose, health, held};
 use crate::names;
 use crate::render;
 use crate::revision::Revision;
@@ -18,6 +18,8 @@ use crate::world::{Kind, Object, PodSeen, Trouble};
 
 /// A check that finds no node for this long is left out.
 const ROOM_MS: i64 = 60_000;
+/// A check that gets no image, or nothing to mount, for this long has refused. It goes on trying, and may pass yet.
+const START_MS: i64 = 15_000;
 /// The first pause before a check that may pass is tried again, doubled each time.
 const AGAIN_MS: i64 = 15_000;
 const AGAIN_MAX_MS: i64 = 600_000;
@@ -63,11 +65,19 @@ fn look(pass: &mut Pass<'_>, operation: &mut Operation, revision: &Revision) -> 
         return failed(pass, operation, &job);
     }
     pass.again_in(2_000);
-    match without_room(pass, &job) {
-        Some(why) => skipped(pass, &job, &why),
-        None if pass.is_past(operation.step_deadline.as_ref()) => skipped(pass, &job, "it does not end"),
-        None => Go::Stay,
+    if let Some(why) = without_room(pass, &job) {
+        return skipped(pass, &job, &why);
     }
+    if let Some(stuck) = cannot_start(pass, &job) {
+        pass.not_accepted = Some(stuck);
+        return Go::Dropped;
+    }
+    if pass.is_past(operation.step_deadline.as_ref()) {
+        operation.tries += 1;
+        pass.not_accepted = Some(refused(Reason::CheckFailed, &format!("The Job {name} does not end.")));
+        pass.act(Action::Delete { kind: Kind::Job, name: job.name().to_owned(), uid: job.uid().to_owned() });
+    }
+    Go::Stay
 }
 
 /// Looks once more at a generation that a check refused, without an operation: what is wrong may be mended outside. None: it
@@ -98,12 +108,20 @@ pub(crate) fn still_refused(
         pass.again_in(2_000);
     }
     // One that found no node says nothing new.
-    Some(said(pass, job).map_or(before, |ended| refusal(&ended)))
+    Some(said(pass, job).map_or(before, |ended| refused(ended.reason, &ended.message)))
 }
 
-fn refusal(ended: &Termination) -> Trouble {
+fn refused(reason: Reason, why: &str) -> Trouble {
     let text = "The check of the new revision failed: nothing was stopped, and it is tried again by itself.";
-    trouble(ended.reason, format!("{text} {}", ended.message))
+    trouble(reason, format!("{text} {why}"))
+}
+
+/// What keeps its pod from starting.
+fn cannot_start(pass: &Pass<'_>, job: &Object) -> Option<Trouble> {
+    let patience = SignedDuration::from_millis(START_MS);
+    let pods = pods(pass, job);
+    let found = pods.iter().find_map(|pod| health::trouble_of(pod, pass.world.now, patience))?;
+    Some(refused(found.reason, &found.message))
 }
 
 /// What the workers will begin with, as they take it.
@@ -127,9 +145,9 @@ pub(crate) fn has_failed(job: &Object) -> bool {
 
 fn failed(pass: &mut Pass<'_>, operation: &mut Operation, job: &Object) -> Go {
     let ended = verdict(pass, job);
-    let refused = refusal(&ended);
-    let message = refused.message.clone();
-    pass.not_accepted = Some(refused);
+    let trouble = refused(ended.reason, &ended.message);
+    let message = trouble.message.clone();
+    pass.not_accepted = Some(trouble);
     if !ended.retryable {
         return Go::Dropped;
     }
@@ -183,9 +201,16 @@ fn without_room(pass: &Pass<'_>, job: &Object) -> Option<String> {
     }
     let pods = pods(pass, job);
     let Some(pod) = pods.first() else {
-        return Some("it gets no pod".to_owned());
+        return (!had_pod(job)).then(|| "it gets no pod".to_owned());
     };
     pod.unschedulable.as_ref().map(|waiting| waiting.message.clone())
+}
+
+/// Whether there was a pod: one whose time is over is deleted before its Job is said to have failed.
+fn had_pod(job: &Object) -> bool {
+    let counts = ["active", "failed", "terminating"].map(|field| job.number(&format!("/status/{field}")));
+    let ends = job.list("/status/conditions").iter().any(|condition| condition["type"] == "FailureTarget");
+    ends || counts.into_iter().flatten().any(|pods| pods > 0)
 }
 
 fn skipped(pass: &mut Pass<'_>, job: &Object, why: &str) -> Go {

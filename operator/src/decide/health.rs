@@ -72,7 +72,8 @@ pub(crate) fn pod_trouble(pass: &Pass<'_>, incarnation: i64) -> Option<Trouble> 
     if pods.is_empty() {
         return missing(pass, incarnation);
     }
-    pods.iter().find_map(|pod| trouble_of(pass, pod))
+    let patience = SignedDuration::from_millis(PATIENCE_MS);
+    pods.iter().find_map(|pod| no_node(pass, pod).or_else(|| trouble_of(pod, pass.world.now, patience)))
 }
 
 /// A set without pods, for longer than it takes to make another one.
@@ -95,15 +96,22 @@ fn unavailable_since(pass: &Pass<'_>) -> Option<Timestamp> {
     (available.status == "False").then_some(available.last_transition_time.0)
 }
 
-fn trouble_of(pass: &Pass<'_>, pod: &PodSeen) -> Option<Trouble> {
+fn no_node(pass: &Pass<'_>, pod: &PodSeen) -> Option<Trouble> {
+    let waiting = pod.unschedulable.as_ref()?;
+    let text = format!("The pod {} has no node: {}.", pod.name, waiting.message.trim_end_matches('.'));
     let patience = SignedDuration::from_millis(PATIENCE_MS);
-    let made = pod.creation_timestamp.unwrap_or(pass.world.now);
-    if made + patience > pass.world.now || pod.running {
+    is_late(pod, pass.world.now, patience).then(|| trouble(Reason::Unschedulable, text))
+}
+
+/// Whether it was made so long ago and does not run.
+fn is_late(pod: &PodSeen, now: Timestamp, patience: SignedDuration) -> bool {
+    pod.creation_timestamp.unwrap_or(now) + patience <= now && !pod.running
+}
+
+/// What keeps a pod that has a node from running, once that took longer than `patience`.
+pub(crate) fn trouble_of(pod: &PodSeen, now: Timestamp, patience: SignedDuration) -> Option<Trouble> {
+    if !is_late(pod, now, patience) {
         return None;
-    }
-    if let Some(waiting) = &pod.unschedulable {
-        let text = format!("The pod {} has no node: {}.", pod.name, waiting.message.trim_end_matches('.'));
-        return Some(trouble(Reason::Unschedulable, text));
     }
     let waiting = pod.waiting.as_ref()?;
     let detail = waiting.message.trim_end_matches('.');
@@ -112,11 +120,17 @@ fn trouble_of(pass: &Pass<'_>, pod: &PodSeen) -> Option<Trouble> {
             let text = format!("The pod {} does not get its image ({}): {detail}.", pod.name, waiting.reason);
             Some(trouble(Reason::ImagePullFailed, text))
         }
+        // What is mounted is there: the image comes, which may take long.
+        "ContainerCreating" if pod.has_mounts => None,
         "ContainerCreating" => {
-            let text = format!(
-                "The pod {} is not started: something that it mounts is missing, perhaps a Secret.",
-                pod.name
-            );
+            let secrets: Vec<String> = pod.secrets.iter().map(|name| format!("`{name}`")).collect();
+            let which = match secrets.as_slice() {
+                [] => "perhaps its ConfigMap".to_owned(),
+                [one] => format!("it mounts the Secret {one}"),
+                more => format!("it mounts the Secrets {}", more.join(", ")),
+            };
+            let text =
+                format!("The pod {} is not started: something that it mounts is missing; {which}.", pod.name);
             Some(trouble(Reason::SecretMissing, text))
         }
         "CreateContainerConfigError" => {

@@ -36,6 +36,10 @@ pub struct PodSeen {
     pub unschedulable: Option<Waiting>,
     /// Why its container does not run, such as ImagePullBackOff.
     pub waiting: Option<Waiting>,
+    /// Whether all that it mounts is there.
+    pub has_mounts: bool,
+    /// The Secrets that it mounts.
+    pub secrets: Vec<String>,
     /// How often its container was started again.
     pub restarts: i64,
     /// What its container wrote when it ended last.
@@ -83,6 +87,8 @@ impl PodSeen {
             creation_timestamp: object.instant("/metadata/creationTimestamp"),
             unschedulable: unschedulable(object),
             waiting: waiting(&container["state"]["waiting"]),
+            has_mounts: has_condition(object, "PodReadyToStartContainers"),
+            secrets: secrets(object),
             restarts: container["restartCount"].as_i64().unwrap_or_default(),
             termination: ended["message"].as_str().and_then(Termination::parse),
             terminated: ended["finishedAt"].as_str().and_then(|text| text.parse().ok()),
@@ -93,6 +99,16 @@ impl PodSeen {
     pub fn stays(&self) -> bool {
         self.deletion_timestamp.is_none()
     }
+}
+
+fn has_condition(object: &Object, kind: &str) -> bool {
+    let conditions = object.list("/status/conditions");
+    conditions.iter().any(|condition| condition["type"] == kind && condition["status"] == "True")
+}
+
+fn secrets(object: &Object) -> Vec<String> {
+    let volumes = object.list("/spec/volumes").iter();
+    volumes.filter_map(|volume| volume["secret"]["secretName"].as_str().map(str::to_owned)).collect()
 }
 
 fn waiting(state: &Value) -> Option<Waiting> {

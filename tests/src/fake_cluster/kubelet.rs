@@ -31,6 +31,14 @@ pub(crate) fn run(server: &Server, inside: &mut Inside, clock: &TestClock) {
         } else if behaviour.image_missing {
             let waiting = json!({"reason": "ImagePullBackOff", "message": format!("Back-off pulling image \"{image}\"")});
             set_status(server, pod, "Pending", (json!({"waiting": waiting}), json!(0)), "");
+        } else if behaviour.secret_missing {
+            set_status(
+                server,
+                pod,
+                "Pending",
+                (json!({"waiting": {"reason": "ContainerCreating"}}), json!(0)),
+                "",
+            );
         } else if matches!(Arguments::of(pod).command(), "check" | "janitor") {
             run_once(server, inside, pod, &behaviour);
         } else {

@@ -57,6 +57,8 @@ pub struct Behaviour {
     pub janitor_fails: Option<Value>,
     /// There is no such image.
     pub image_missing: bool,
+    /// A Secret that is mounted is not there.
+    pub secret_missing: bool,
     /// No node has room.
     pub unschedulable: bool,
     /// Savepoints fail.
@@ -189,7 +191,7 @@ impl FakeCluster {
             Server::Memory(server) => {
                 self.clock.advance(by);
                 sets::run(server, &self.site.inside().refused_images());
-                sets::run_jobs(server);
+                sets::run_jobs(server, &self.clock);
             }
             Server::Real(server) => {
                 self.clock.follow();

@@ -5,9 +5,10 @@
 
 use std::collections::BTreeSet;
 
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use crate::api_server::ApiServer;
+use crate::api_server::{ApiServer, TestClock};
 
 /// Pods that are missing come, unless they are of an image whose pods are refused; pods that are too many go.
 pub(crate) fn run(server: &ApiServer, refused: &BTreeSet<String>) {
@@ -39,7 +40,7 @@ pub(crate) fn run(server: &ApiServer, refused: &BTreeSet<String>) {
 }
 
 /// A job gets one pod after another until one succeeds or it has failed too often.
-pub(crate) fn run_jobs(server: &ApiServer) {
+pub(crate) fn run_jobs(server: &ApiServer, clock: &TestClock) {
     for job in server.all("Job") {
         if is_deleting(&job) || finished(&job) {
             continue;
@@ -47,12 +48,22 @@ pub(crate) fn run_jobs(server: &ApiServer) {
         let (namespace, name) = place(&job);
         let pods = pods_of(server, &job);
         let count = |phase: &str| pods.iter().filter(|pod| pod["status"]["phase"] == json!(phase)).count();
-        let (succeeded, failed) = (count("Succeeded"), count("Failed"));
+        let (succeeded, mut failed) = (count("Succeeded"), count("Failed"));
         let limit = job["spec"]["backoffLimit"].as_u64().unwrap_or(6);
+        let is_over = is_past_its_deadline(&job, clock);
+        if is_over {
+            // They are deleted first; the Job has failed once they are gone.
+            pods.iter().for_each(|pod| server.delete("Pod", namespace, place(pod).1, Some(0)));
+            failed += pods.len() - succeeded - failed;
+        }
         let condition = |kind: &str, reason: &str| json!([{"type": kind, "status": "True", "reason": reason, "lastTransitionTime": "2027-01-15T08:00:00Z"}]);
         let mut status =
             json!({"succeeded": succeeded, "failed": failed, "active": pods.len() - succeeded - failed});
-        if succeeded > 0 {
+        if is_over && !pods.is_empty() {
+            status["conditions"] = condition("FailureTarget", "DeadlineExceeded");
+        } else if is_over {
+            status["conditions"] = condition("Failed", "DeadlineExceeded");
+        } else if succeeded > 0 {
             status["conditions"] = condition("Complete", "CompletionsReached");
         } else if failed as u64 > limit {
             status["conditions"] = condition("Failed", "BackoffLimitExceeded");
@@ -116,7 +127,15 @@ pub(crate) fn is_deleting(object: &Value) -> bool {
 }
 
 fn finished(job: &Value) -> bool {
-    job["status"]["conditions"].as_array().is_some_and(|list| !list.is_empty())
+    let conditions = job["status"]["conditions"].as_array().into_iter().flatten();
+    conditions.into_iter().any(|condition| condition["type"] != "FailureTarget")
+}
+
+fn is_past_its_deadline(job: &Value, clock: &TestClock) -> bool {
+    let made = job["metadata"]["creationTimestamp"].as_str().and_then(|text| text.parse::<Timestamp>().ok());
+    let seconds = job["spec"]["activeDeadlineSeconds"].as_i64();
+    let end = made.zip(seconds).map(|(made, seconds)| made + SignedDuration::from_secs(seconds));
+    end.is_some_and(|end| end <= clock.now())
 }
 
 fn is_ready(pod: &Value) -> bool {

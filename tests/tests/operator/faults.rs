@@ -214,3 +214,40 @@ async fn a_quota_that_is_used_up_is_told_and_mended_by_room() {
     scene.until("runs", Scene::is_at_rest).await;
     assert_eq!(scene.condition("Stalled").split(' ').next(), Some("False"), "{}", scene.told());
 }
+
+/// What the cluster says about pods of a new revision that do not start, and how it ends.
+async fn upgrade_that_cannot_start(wrong: Behaviour, reason: &str) {
+    let mut scene = Scene::running().await;
+    scene.cluster.behave("worker:wrong", wrong);
+    scene.edit(|spec| spec["workers"] = json!({"image": "worker:wrong"}));
+    let refused = format!("False {reason}");
+
+    scene.until("refused", |scene| scene.condition("Accepted") == refused).await;
+    // The Job's time ends, it is made again, and its time ends once more.
+    for _ in 0..100 {
+        scene.rounds(1).await;
+        assert_eq!(scene.condition("Accepted"), refused, "{}", scene.told());
+        let sets: Vec<String> = scene.sets().iter().map(|set| text(set, "/metadata/name")).collect();
+        assert_eq!(sets, ["clicks-1"], "{}", scene.told());
+    }
+    let epoch = scene.cluster.log(STATE).epoch();
+    scene.rounds(10).await;
+    assert_eq!(scene.cluster.log(STATE).end_of(1), None);
+    assert!(scene.cluster.log(STATE).epoch() > epoch, "the old workers make no checkpoints any more");
+
+    scene.cluster.behave("worker:wrong", Behaviour::default());
+    scene.until("upgraded by itself", is_upgraded).await;
+    assert_eq!(scene.cluster.violations(), [""; 0], "{}", scene.told());
+}
+
+#[tokio::test]
+async fn an_upgrade_whose_check_gets_no_image_stops_nothing_and_goes_on_once_it_is_there() {
+    upgrade_that_cannot_start(Behaviour { image_missing: true, ..Behaviour::default() }, "ImagePullFailed")
+        .await;
+}
+
+#[tokio::test]
+async fn an_upgrade_whose_check_misses_a_secret_stops_nothing_and_goes_on_once_it_is_there() {
+    upgrade_that_cannot_start(Behaviour { secret_missing: true, ..Behaviour::default() }, "SecretMissing")
+        .await;
+}
