@@ -190,7 +190,10 @@ impl View {
             return said(kind, true, Reason::NotStarted, "");
         };
         if let Some(what) = status.waiting_for.as_deref().filter(|what| what.starts_with("store")) {
-            return said(kind, false, Reason::StoreUnavailable, format!("The workers wait for the {what}."));
+            // As the worker says it, whatever the store calls it.
+            let denied = what.contains("(StoreAccessDenied)");
+            let reason = if denied { Reason::StoreDenied } else { Reason::StoreUnavailable };
+            return said(kind, false, reason, format!("The workers wait for the {what}."));
         }
         let since = status.running_since.unwrap_or(status.started_time);
         let last = status.last_checkpoint.map_or(since, |last| last.completion_time.max(since));

@@ -82,13 +82,18 @@ impl<'a> Scene<'a> {
         })
     }
 
+    /// Its job's name.
+    pub const JOB: &'static str = "job";
+
     /// Its namespace.
     pub fn namespace(&self) -> &str {
         &self.namespace
     }
 
-    /// Its job's name.
-    pub const JOB: &'static str = "job";
+    /// The topic of its results.
+    pub fn out(&self) -> String {
+        self.topics.out()
+    }
 
     /// The manifest of its job.
     pub fn manifest(&self, shape: &Shape) -> Value {
@@ -107,14 +112,10 @@ impl<'a> Scene<'a> {
         ];
         let columns: Vec<Value> =
             columns.iter().map(|(name, kind)| json!({"name": name, "type": kind})).collect();
-        let workers = match shape.slots {
-            0 => {
-                json!({"resources": {"requests": {"cpu": "100m", "memory": "256Mi"}, "limits": {"memory": "512Mi"}}})
-            }
-            slots => {
-                json!({"slots": slots, "resources": {"requests": {"cpu": "100m", "memory": "256Mi"}, "limits": {"memory": "512Mi"}}})
-            }
-        };
+        let mut workers = json!({"resources": {"requests": {"cpu": "100m", "memory": "256Mi"}, "limits": {"memory": "512Mi"}}});
+        if shape.slots > 0 {
+            workers["slots"] = json!(shape.slots);
+        }
         let mut spec = json!({
             "parallelism": shape.parallelism,
             "pipeline": {

@@ -33,30 +33,57 @@ fn an_upgrade_hands_over_at_a_final_checkpoint() {
     });
 }
 
+/// Changes that cannot work: why, the change, and what takes it back.
+fn wrong(name: &str) -> [(&'static str, Value, Value); 7] {
+    let credentials = |name: &str| json!({"state": {"location": {"credentials": {"name": name}}}});
+    let sink = |topic: &str| json!({"pipeline": {"sink": {"kafka": {"topic": topic}}}});
+    let key = |column: &str| json!({"pipeline": {"keyBy": [column]}});
+    // Other windows than those that the state holds.
+    let window = |size: &str| json!({"pipeline": {"window": {"tumbling": {"size": size}}}});
+    let image = |image: Value| json!({"workers": {"image": image}});
+    let template = |template: Value| json!({"workers": {"template": template}});
+    [
+        ("InvalidSpec", key("nothing"), key("key")),
+        ("PodTemplateRejected", template(json!({"priorityClassName": "nothing"})), template(Value::Null)),
+        ("ImagePullFailed", image(json!("example.invalid/no-such-image:1")), image(Value::Null)),
+        ("SecretMissing", credentials("nothing"), credentials("store")),
+        ("StoreDenied", credentials("wrong-keys"), credentials("store")),
+        ("TopicMissing", sink("nothing"), sink(name)),
+        ("StateIncompatible", window("3s"), window("1000ms")),
+    ]
+}
+
 #[test]
 fn an_upgrade_that_cannot_work_is_refused_while_the_job_runs_on() {
     with_operator(|cluster| {
         let scene = Scene::running(cluster, "refused")?;
         let old = scene.coordinator()?;
+        let keys = json!({
+            "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "wrong-keys", "namespace": scene.namespace()},
+            "stringData": {"AWS_ACCESS_KEY_ID": "nobody", "AWS_SECRET_ACCESS_KEY": "nothing"},
+        });
+        cluster.kubectl(&["apply", "-f", "-"], &keys.to_string())?;
+        let is_old = || {
+            let now = scene.coordinator()?;
+            ensure!(text(&now, "/metadata/uid") == text(&old, "/metadata/uid"), "the old pod is gone");
+            scene.wait_progress(SOON)
+        };
 
-        // Other windows than those that the state holds.
-        scene.change(&json!({"pipeline": {"window": {"tumbling": {"size": "3s"}}}}))?;
+        for (reason, change, undo) in wrong(&scene.out()) {
+            scene.change(&change)?;
 
-        let stalled = scene.wait_condition("Stalled", "True", LONG)?;
-        ensure!(text(&stalled, "/reason") == "StateIncompatible", "{stalled}");
-        scene.wait_progress(SOON)?;
-        ensure!(
-            text(&scene.coordinator()?, "/metadata/uid") == text(&old, "/metadata/uid"),
-            "the old pod is gone"
-        );
+            let told = cluster.wait(&format!("refused: {reason}"), LONG, || {
+                let refused = scene.wait_condition("Accepted", "False", LONG)?;
+                Ok((text(&refused, "/reason") == reason).then_some(refused))
+            })?;
+            println!("{}", text(&told, "/message"));
+            is_old()?;
 
-        scene.change(&json!({"pipeline": {"window": {"tumbling": {"size": "1000ms"}}}}))?;
+            scene.change(&undo)?;
 
-        scene.wait_condition("Ready", "True", LONG)?;
-        ensure!(
-            text(&scene.coordinator()?, "/metadata/uid") == text(&old, "/metadata/uid"),
-            "the old pod is gone"
-        );
+            scene.wait_condition("Ready", "True", LONG)?;
+            is_old()?;
+        }
         scene.finish()
     });
 }

@@ -58,7 +58,13 @@ impl Answer {
             if message.is_empty() { message } else { format!(" ({})", message.trim_end_matches('.')) };
         let (remedy, may_pass) = remedy(status, code, found.region.as_deref());
         let retry_after = found.retry_after.map(|seconds| Duration::from_secs(seconds).min(RETRY_AFTER_MAX));
-        let denied = matches!(status, 401 | 403) && code != "RequestTimeTooSkewed";
+        let denied = match (status, code) {
+            (_, "RequestTimeTooSkewed") => false,
+            (_, "AccessDenied" | "InvalidAccessKeyId" | "SignatureDoesNotMatch" | "XAdminUserNotFound") => {
+                true
+            }
+            (status, _) => matches!(status, 401 | 403),
+        };
         Self { said: format!("{status}{reason}{message}"), remedy, may_pass, denied, retry_after }
     }
 

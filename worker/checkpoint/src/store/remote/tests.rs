@@ -173,6 +173,7 @@ async fn refusals_say_what_to_do_and_whether_they_may_pass() {
 
         assert_eq!(error.may_pass(), may_pass, "{error}");
         assert!(error.to_string().contains(says), "{error}");
+        assert_eq!(error.is_denied(), error.to_string().contains("(StoreAccessDenied)"), "{error}");
     }
 }
 
