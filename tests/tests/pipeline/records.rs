@@ -77,7 +77,7 @@ fn under_fail_the_job_stops_and_names_file_line_and_cause() -> Result<()> {
         assert_eq!(output.status.code(), Some(1), "{bad}: {said}");
         assert!(said.contains("in.jsonl:3: "), "{bad}: {said}");
         assert!(said.contains(cause), "{bad}: {said}");
-        assert!(said.contains("badRecords"), "{bad}: {said}");
+        assert!(said.contains("set `source.badRecords.action` to Skip"), "{bad}: {said}");
     }
     Ok(())
 }

@@ -76,7 +76,9 @@ impl Default for Options {
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
     /// A record that cannot be used, under the policy Fail.
-    #[error("{file}:{place}: {cause}; mend the record, or set `source.badRecords` to Skip or DeadLetter")]
+    #[error(
+        "{file}:{place}: {cause}; mend the record, or set `source.badRecords.action` to Skip or DeadLetter"
+    )]
     BadRecord {
         /// The file, `topic/partition`, or the generator's partition.
         file: Arc<str>,
