@@ -13,6 +13,9 @@ use super::format::{bytes, count, duration, short};
 use super::usage::Usage;
 use crate::metrics::JobMetrics;
 
+/// With fewer rows, what a process costs by itself would be told as the cost of rows.
+const RATIO_ROWS_MIN: u64 = 10_000;
+
 /// What a job has done. Prints as a few lines for people.
 #[derive(Clone, Debug)]
 pub struct Summary {
@@ -96,7 +99,7 @@ impl fmt::Display for Summary {
         write!(f, "time         {} ({} rows/s)", duration(self.elapsed), short(self.rows_per_second()))?;
         if let Some(cpu) = self.usage.cpu {
             write!(f, "\ncpu          {:.2} s", cpu.as_secs_f64())?;
-            if self.rows_in > 0 {
+            if self.rows_in >= RATIO_ROWS_MIN {
                 write!(f, " ({:.3} s per million rows)", cpu.as_secs_f64() * 1e6 / self.rows_in as f64)?;
             }
         }

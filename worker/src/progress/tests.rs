@@ -121,6 +121,18 @@ fn the_summary_tells_rows_time_and_cost() {
 }
 
 #[test]
+fn the_cost_of_few_rows_is_not_told_as_a_ratio() {
+    let usage =
+        Usage { cpu: Some(Duration::from_millis(20)), resident_bytes: None, resident_peak_bytes: None };
+    let of = |rows_in| Summary { rows_in, ..Summary::of(&job(), Duration::from_secs(65), usage) };
+
+    let (few, enough) = (of(9_999).to_string(), of(10_000).to_string());
+
+    assert!(few.ends_with("\ncpu          0.02 s"), "{few}");
+    assert!(enough.ends_with("\ncpu          0.02 s (2.000 s per million rows)"), "{enough}");
+}
+
+#[test]
 fn the_summary_tells_rows_of_earlier_runs_apart() {
     let usage = Usage { cpu: None, resident_bytes: None, resident_peak_bytes: None };
     let before = Counters { rows_in: 3_000_000, rows_out: 99, ..Counters::default() };
