@@ -19,7 +19,9 @@ pub(super) fn socket(plan: &Plan) -> PathBuf {
     folder(plan).join("control.sock")
 }
 
-/// Whether a job of this manifest runs on this machine: it listens.
-pub(super) fn is_running(plan: &Plan) -> bool {
-    control::is_listening(&folder(plan))
+/// Whether a job of this manifest runs: here it listens. `None`: it does not, but its state is in a store, and then it
+/// may run elsewhere.
+pub(super) fn is_running(plan: &Plan) -> Option<bool> {
+    let listens = control::is_listening(&folder(plan));
+    (listens || plan.state.location.folder().is_some()).then_some(listens)
 }

@@ -45,7 +45,8 @@ pub(super) enum StateError {
     },
     /// There is none.
     #[error(
-        "there is no state in {folder}: name the folder that holds `log/`, which is the location and the job's name"
+        "there is no state in {folder}: name the folder that holds `log/`, which is the location and in it the job's name \
+         (of a job on a cluster `<namespace>.<name>`), or the `spec.state.id` of its manifest"
     )]
     NothingThere {
         /// The folder.

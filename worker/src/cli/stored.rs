@@ -250,6 +250,19 @@ fn checkpoints_are_listed_and_shown_and_nothing_is_touched() {
 }
 
 #[test]
+fn of_a_state_that_is_named_nothing_is_said_of_running() {
+    let job = Job::new();
+    let list = |folder| CheckpointsCommand::List(ListArgs { manifest: folder, json: false });
+
+    let (_, listed, _) = job.checkpoints(&list(job.state()));
+    let (exit, _, err) = job.checkpoints(&list(job.folder.path().to_owned()));
+
+    assert!(listed.starts_with("clicks: last written ") && !listed.contains("running"), "{listed}");
+    assert_eq!(exit, Exit::Failed);
+    assert!(err.contains("of a job on a cluster `<namespace>.<name>`"), "{err}");
+}
+
+#[test]
 fn the_windows_of_a_checkpoint_are_exported() {
     let job = Job::new();
 

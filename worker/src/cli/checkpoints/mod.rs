@@ -39,7 +39,7 @@ fn list(args: &ListArgs, out: &mut impl Write) -> Result<Exit, StateError> {
     let state = JobState::open(&args.manifest)?;
     let stored = state.records()?;
     let records: Vec<&Record> = stored.iter().map(|stored| &stored.record).collect();
-    let running = state.plan.as_ref().is_some_and(control::is_running);
+    let running = state.plan.as_ref().and_then(control::is_running);
     let listing = Listing::of(&state.job, state.store.shown().to_owned(), &records, running);
     let listing = listing.expect("a log that could be read has a head");
     Ok(print(out, args.json, &listing, &ForPeople { listing: &listing, now_ms: now_ms() }))

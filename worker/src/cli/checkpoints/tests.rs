@@ -87,9 +87,10 @@ fn epoch(seq: u64, epoch: u64) -> Record {
     record(seq, Body::Epoch { checkpoint: Box::new(checkpoint(epoch)) })
 }
 
-fn listing(records: &[Record], running: bool) -> Listing {
+fn listing(records: &[Record], running: impl Into<Option<bool>>) -> Listing {
     let records: Vec<_> = records.iter().collect();
-    Listing::of("clicks", "/jobs/.streamjob/clicks".to_owned(), &records, running).expect("a log with a head")
+    Listing::of("clicks", "/jobs/.streamjob/clicks".to_owned(), &records, running.into())
+        .expect("a log with a head")
 }
 
 #[test]
@@ -106,6 +107,15 @@ epoch  committed                       watermark             windows  states    
     2  2026-01-01T00:00:03Z  7.0s ago  2025-12-31T23:59:59Z        1   1,000  12.6 kB    1,000        12
 ";
     assert_eq!(text, expected);
+}
+
+#[test]
+fn of_a_job_that_may_run_elsewhere_is_said_when_it_last_wrote_and_nothing_of_running() {
+    let listing = listing(&[epoch(2, 1), epoch(3, 2)], None);
+
+    let text = ForPeople { listing: &listing, now_ms: MIDNIGHT_MS + 10_000 }.to_string();
+
+    assert!(text.starts_with("clicks: last written 7.0s ago; a start goes on from epoch 2\n"), "{text}");
 }
 
 #[test]

@@ -26,6 +26,8 @@ pub(in crate::cli) struct Listing {
     pub(in crate::cli) lineage: Lineage,
     /// How the job stands.
     pub(in crate::cli) status: Status,
+    /// When the last record was written, by the writer's clock.
+    pub(in crate::cli) written_at_ms: i64,
     /// The epoch that a start goes on from; absent before epoch 0, and after a restore.
     pub(in crate::cli) begins_at: Option<Epoch>,
     /// What a start goes on from when that was asked for: `epoch 12`, a savepoint's location.
@@ -42,6 +44,8 @@ pub(in crate::cli) enum Status {
     Running,
     /// It ended without saying so.
     NotRunning,
+    /// It has not ended, and from here nobody can tell whether it runs: elsewhere it may.
+    Unknown,
     /// It was stopped cleanly.
     Stopped,
     /// All input is read.
@@ -81,8 +85,13 @@ pub(in crate::cli) struct Entry {
 }
 
 impl Listing {
-    /// What the records of a log say, the last of which is its head.
-    pub(in crate::cli) fn of(job: &str, state: String, records: &[&Record], running: bool) -> Option<Self> {
+    /// What the records of a log say, the last of which is its head. `running`: `None` where nobody can tell.
+    pub(in crate::cli) fn of(
+        job: &str,
+        state: String,
+        records: &[&Record],
+        running: Option<bool>,
+    ) -> Option<Self> {
         let head = records.last()?;
         let begins = records.iter().find(|record| record.seq == head.begins_at);
         let restored =
@@ -93,6 +102,7 @@ impl Listing {
             state,
             lineage: head.lineage,
             status: Status::of(head, running),
+            written_at_ms: head.at_ms,
             begins_at: begins
                 .filter(|_| restored.is_none())
                 .and_then(|record| Some(record.checkpoint()?.epoch)),
@@ -134,13 +144,16 @@ pub(in crate::cli) fn restorable<'a>(records: &[&'a Record]) -> impl Iterator<It
 }
 
 impl Status {
-    fn of(head: &Record, running: bool) -> Self {
+    fn of(head: &Record, running: Option<bool>) -> Self {
         match &head.body {
             Body::Final { finished: true, .. } => Self::Finished,
             Body::Final { finished: false, .. } => Self::Stopped,
             Body::Deleted => Self::Deleted,
-            Body::Genesis { .. } | Body::Claim { .. } | Body::Epoch { .. } if running => Self::Running,
-            Body::Genesis { .. } | Body::Claim { .. } | Body::Epoch { .. } => Self::NotRunning,
+            Body::Genesis { .. } | Body::Claim { .. } | Body::Epoch { .. } => match running {
+                Some(true) => Self::Running,
+                Some(false) => Self::NotRunning,
+                None => Self::Unknown,
+            },
         }
     }
 }
@@ -202,7 +215,7 @@ pub(in crate::cli) struct ForPeople<'a> {
 impl fmt::Display for ForPeople<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let listing = self.listing;
-        writeln!(f, "{}: {}", listing.job, listing.standing())?;
+        writeln!(f, "{}: {}", listing.job, listing.standing(self.now_ms))?;
         writeln!(f, "state in {}", listing.state)?;
         if listing.checkpoints.is_empty() {
             return writeln!(f, "no checkpoint yet");
@@ -229,7 +242,7 @@ impl fmt::Display for ForPeople<'_> {
 
 impl Listing {
     /// How the job stands, and what running it would do.
-    fn standing(&self) -> String {
+    fn standing(&self, now_ms: i64) -> String {
         let from = match (&self.restored, self.begins_at) {
             (Some(restored), _) => format!("goes on from {restored}, which was restored"),
             (None, Some(epoch)) => format!("goes on from epoch {epoch}"),
@@ -238,6 +251,9 @@ impl Listing {
         match self.status {
             Status::Running => "running".to_owned(),
             Status::NotRunning => format!("not running; run again, it {from}"),
+            Status::Unknown => {
+                format!("last written {}; a start {from}", ago(self.written_at_ms, now_ms))
+            }
             Status::Stopped => format!("stopped; run again, it {from}"),
             Status::Finished => "finished: all its input is read".to_owned(),
             Status::Deleted => "its state was given up; run again, it begins with nothing".to_owned(),
