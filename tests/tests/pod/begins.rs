@@ -134,7 +134,9 @@ fn a_record_that_cannot_be_used_ends_the_pod_and_is_not_quoted() -> Result<()> {
     let (ended, left) = job.fails(1, &[])?;
 
     assert_eq!((ended.code, left.reason, left.retryable), (Some(1), Reason::BadRecord, false));
-    assert!(left.message.contains("in.jsonl:2: "), "{left:?}");
+    let why = "in.jsonl:2: column `n`: expected Int64, found a string; ";
+    assert!(left.message.contains(why), "{left:?}");
+    assert!(left.message.contains("`spec.pipeline.source.badRecords.action`"), "{left:?}");
     assert!(!left.message.contains("canary"), "{left:?}");
     Ok(())
 }

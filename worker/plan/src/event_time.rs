@@ -13,9 +13,8 @@ use arrow::datatypes::{
     TimestampSecondType,
 };
 
-use crate::Rejected;
 use crate::expr::Expression;
-use crate::types;
+use crate::{Cause, Rejected, types};
 
 /// 0001-01-01T00:00:00Z.
 const FIRST_MS: i64 = -62_135_596_800_000;
@@ -78,7 +77,7 @@ impl EventTimeExpr {
         match self.expr.evaluate(rows) {
             Ok(values) => self.bounded(&values),
             Err(cause) if rows.num_rows() == 1 => {
-                let cause = format!("event time {cause}");
+                let cause = cause.within(|cause| format!("event time {cause}"));
                 EventTimes { times: vec![i64::MIN].into(), rejected: vec![Rejected { row: 0, cause }] }
             }
             Err(_) => self.halves(rows),
@@ -121,7 +120,7 @@ impl EventTimeExpr {
                 continue;
             };
             *time = i64::MIN;
-            let cause = format!("event time `{}` {cause}", self.expr.sql);
+            let cause = Cause::plain(format!("event time `{}` {cause}", self.expr.sql));
             rejected.push(Rejected { row: row as u32, cause });
         }
         EventTimes { times: usable.into(), rejected }

@@ -10,7 +10,7 @@ use arrow::array::{ArrayRef, RecordBatch};
 use arrow::datatypes::DataType;
 use datafusion_physical_expr::PhysicalExpr;
 
-use crate::{sql, types};
+use crate::{Cause, sql, types};
 
 /// A compiled SQL expression over the columns of one batch layout.
 #[derive(Clone)]
@@ -24,13 +24,13 @@ pub(crate) struct Expression {
 
 impl Expression {
     /// One value for each row. The error is a sentence that begins with the expression.
-    pub(crate) fn evaluate(&self, rows: &RecordBatch) -> Result<ArrayRef, String> {
+    pub(crate) fn evaluate(&self, rows: &RecordBatch) -> Result<ArrayRef, Cause> {
         self.physical
             .evaluate(rows)
             .and_then(|values| values.into_array(rows.num_rows()))
             .map_err(|error| sql::failure(&error))
             .and_then(|values| types::to_type(values, &self.output))
-            .map_err(|why| format!("`{}`: {why}", self.sql))
+            .map_err(|why| why.within(|why| format!("`{}`: {why}", self.sql)))
     }
 }
 

@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+mod cause;
 mod compile;
 mod error;
 mod event_time;
@@ -17,6 +18,7 @@ mod steps;
 mod transforms;
 mod types;
 
+pub use cause::Cause;
 pub use compile::compile;
 pub use error::PlanErrors;
 pub use event_time::{EventTimeExpr, EventTimes};

@@ -13,7 +13,7 @@ use arrow::compute::{FilterBuilder, prep_null_mask_filter, take};
 use arrow::datatypes::{DataType, SchemaRef};
 
 use crate::expr::Expression;
-use crate::types;
+use crate::{Cause, sql, types};
 
 /// A compiled transform, with the layout of what it gives: only columns that something after it uses.
 #[derive(Clone, Debug)]
@@ -51,7 +51,7 @@ pub(crate) struct StepOutput {
 
 impl Step {
     /// Applies the step. The error says what failed, not for which row.
-    pub(crate) fn run(&self, rows: &RecordBatch) -> Result<StepOutput, String> {
+    pub(crate) fn run(&self, rows: &RecordBatch) -> Result<StepOutput, Cause> {
         if rows.num_rows() == 0 {
             return Ok(StepOutput { rows: RecordBatch::new_empty(Arc::clone(&self.output)), origin: None });
         }
@@ -67,7 +67,7 @@ impl Step {
         rows: &RecordBatch,
         predicate: &Expression,
         keep: &[usize],
-    ) -> Result<StepOutput, String> {
+    ) -> Result<StepOutput, Cause> {
         let mask = predicate.evaluate(rows)?;
         let mask = without_nulls(mask.as_boolean());
         let kept = mask.true_count();
@@ -85,7 +85,7 @@ impl Step {
         Ok(StepOutput { rows: batch(&self.output, columns, kept), origin: Some(origin) })
     }
 
-    fn select(&self, rows: &RecordBatch, columns: &[Expression]) -> Result<StepOutput, String> {
+    fn select(&self, rows: &RecordBatch, columns: &[Expression]) -> Result<StepOutput, Cause> {
         let columns = columns.iter().map(|column| column.evaluate(rows)).collect::<Result<Vec<_>, _>>()?;
         Ok(StepOutput { rows: batch(&self.output, columns, rows.num_rows()), origin: None })
     }
@@ -96,7 +96,7 @@ impl Step {
         list: &Expression,
         element: &DataType,
         keep: &[Repeated],
-    ) -> Result<StepOutput, String> {
+    ) -> Result<StepOutput, Cause> {
         let list = list.evaluate(rows)?;
         let Elements { values, origin } = elements(&list);
         let values = types::to_type(values, element)?;
@@ -108,7 +108,7 @@ impl Step {
                 Repeated::Input(column) => take(rows.column(*column), &origin, None),
             })
             .collect::<Result<Vec<_>, _>>()
-            .map_err(|error| error.to_string())?;
+            .map_err(|error| sql::arrow_failure(&error))?;
         let rows = batch(&self.output, columns, origin.len());
         Ok(StepOutput { rows, origin: Some(origin.values().to_vec()) })
     }

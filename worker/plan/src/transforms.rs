@@ -12,6 +12,7 @@ use arrow::array::{BooleanArray, RecordBatch, UInt32Array};
 use arrow::compute::{concat_batches, filter_record_batch, take};
 use arrow::datatypes::{Schema, SchemaRef};
 
+use crate::Cause;
 use crate::steps::{Step, StepKind, StepOutput, batch};
 
 /// The compiled transforms of a job, in the order written.
@@ -31,7 +32,7 @@ pub struct Rejected {
     /// Its index in the batch that came in.
     pub row: u32,
     /// Why, in a sentence without values of other columns.
-    pub cause: String,
+    pub cause: Cause,
 }
 
 /// Rows after the transforms.
@@ -157,7 +158,7 @@ fn without(now: Transformed, rejected: &[Rejected]) -> Transformed {
 #[derive(Default)]
 struct Pieces {
     done: Vec<(u32, StepOutput)>,
-    failed: Vec<(u32, String)>,
+    failed: Vec<(u32, Cause)>,
 }
 
 /// Runs a step; if it fails, on each half, so that in the end only rows that fail alone are left out.

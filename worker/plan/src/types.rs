@@ -10,7 +10,7 @@ use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{DataType, TimeUnit, TimestampNanosecondType};
 use streamjob_crds::{Column, ColumnType};
 
-use crate::sql;
+use crate::{Cause, sql};
 
 /// The zone of TimestampRfc3339.
 const UTC: &str = "+00:00";
@@ -71,7 +71,7 @@ fn nearest_decimal(precision: u8, scale: i8) -> DataType {
 }
 
 /// Turns values into the nearest column type; the error names a value that does not fit.
-pub(crate) fn to_type(values: ArrayRef, target: &DataType) -> Result<ArrayRef, String> {
+pub(crate) fn to_type(values: ArrayRef, target: &DataType) -> Result<ArrayRef, Cause> {
     if values.data_type() == target {
         return Ok(values);
     }

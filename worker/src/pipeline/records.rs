@@ -11,6 +11,7 @@ use arrow::array::RecordBatch;
 use crossbeam_utils::sync::Unparker;
 use streamjob_checkpoint::checkpoint::SourcePosition;
 use streamjob_checkpoint::retry::{Passing, io_may_pass};
+use streamjob_plan::Cause;
 
 use crate::kafka::{ConfigError, TopicError};
 
@@ -89,8 +90,8 @@ impl DecodedRows {
 pub struct BadRecord {
     /// Its number in the partition, from 0; its offset in a topic.
     pub record: u64,
-    /// Why, in a sentence.
-    pub cause: String,
+    /// Why.
+    pub cause: Cause,
     /// Its bytes without line end; of a record that is too long only the first 64 KB.
     pub raw: Vec<u8>,
     /// The file it is in, or `topic/partition`.
@@ -128,7 +129,7 @@ pub struct Progress {
 /// Turns records that come one by one into rows.
 pub trait RecordDecoder: Send {
     /// Decodes one into a row. The error says why it is bad; then there is no row.
-    fn decode(&mut self, payload: Option<&[u8]>) -> Result<(), String>;
+    fn decode(&mut self, payload: Option<&[u8]>) -> Result<(), Cause>;
 
     /// The rows since the last call.
     fn finish(&mut self) -> RecordBatch;
@@ -172,7 +173,7 @@ pub struct Decoded {
     /// The line feeds among them.
     pub lines: u64,
     /// The bad records: index into the spans, ascending, and cause.
-    pub bad: Vec<(usize, String)>,
+    pub bad: Vec<(usize, Cause)>,
 }
 
 /// A record's place in a piece of input, without line end.

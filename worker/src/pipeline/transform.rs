@@ -10,7 +10,7 @@ use streamjob_core::aggregate::{AggregateSpec, Function};
 use streamjob_core::key::{KeyEncoder, KeyError};
 use streamjob_core::watermark::PartitionWatermark;
 use streamjob_core::window::{CutFinder, KeyedRows, Tumbling};
-use streamjob_plan::{Plan, Rejected};
+use streamjob_plan::{Cause, Plan, Rejected};
 
 use super::records::DecodedRows;
 
@@ -130,10 +130,11 @@ impl Transform {
         let bound = now_ms.saturating_add(max_future_ms);
         for (row, &time) in times.iter().enumerate() {
             if time > bound {
-                let cause = format!(
-                    "event time is {} ms ahead of the clock; `maxFuture` allows {max_future_ms} ms",
-                    time.saturating_sub(now_ms)
-                );
+                let ahead = |by: &str| {
+                    format!("event time is {by} ahead of the clock; `maxFuture` allows {max_future_ms} ms")
+                };
+                let by = format!("{} ms", time.saturating_sub(now_ms));
+                let cause = Cause::quoting(ahead(&by), ahead("too far"));
                 rejected.push(Rejected { row: row as u32, cause });
             }
         }

@@ -23,12 +23,13 @@ use crate::runtime::RunError;
 pub(super) fn of_run(error: &RunError) -> Termination {
     let may_pass = error.may_pass();
     match error {
-        // Causes quote what stands in the record.
-        RunError::BadRecord { file, place, .. } => failure(
+        // What stands in the record may be secret; its columns and types are those of the manifest.
+        RunError::BadRecord { file, place, cause } => failure(
             Reason::BadRecord,
             format!(
-                "{file}:{place}: the record cannot be used, and `spec.pipeline.source.badRecords` is Fail; the worker's log \
-                 says why"
+                "{file}:{place}: {}; mend what writes such records, or set `spec.pipeline.source.badRecords.action` to Skip or \
+                 DeadLetter",
+                cause.without_values()
             ),
             false,
         ),
@@ -252,9 +253,13 @@ pub(super) fn of_sink(error: &SinkError) -> Termination {
             format!("a record for the topic `{topic}` has {bytes} bytes, and {bytes_max} are allowed"),
             false,
         ),
-        SinkError::TopicName { .. } => failure(
+        SinkError::TopicName { fault } => failure(
             Reason::BadRecord,
-            "spec.pipeline.sink.kafka.topicField: a result names no topic to write to; the worker's log says which",
+            format!(
+                "spec.pipeline.sink.kafka.topicField: a result names no topic to write to: {}; map such values with `select`, or \
+                 leave the rows out with `where`",
+                fault.without_values()
+            ),
             false,
         ),
         SinkError::Target { .. } => failure(Reason::StateIncompatible, message, false),
@@ -288,6 +293,7 @@ mod tests {
 
     use streamjob_checkpoint::ids::{Generation, Seq};
     use streamjob_checkpoint::record::Owner;
+    use streamjob_plan::Cause;
 
     use super::*;
 
@@ -296,7 +302,10 @@ mod tests {
         let bad = RunError::BadRecord {
             file: Arc::from("clicks/3"),
             place: 17,
-            cause: "`canary` is not a number".to_owned(),
+            cause: Cause::quoting(
+                "column `n`: expected Int64, found `canary`",
+                "column `n`: expected Int64, found text",
+            ),
         };
         let large = RunError::Sink(SinkError::RecordTooLarge {
             topic: "out".to_owned(),
@@ -304,11 +313,14 @@ mod tests {
             bytes: 9,
             bytes_max: 8,
         });
-        let named = RunError::Sink(SinkError::TopicName { fault: "`canary` is read".to_owned() });
+        let named =
+            RunError::Sink(SinkError::TopicName { fault: Cause::quoting("`canary` is read", "it is read") });
 
         let told = [bad, large, named].map(|error| of_run(&error));
 
-        assert!(told[0].message.starts_with("clicks/3:17: "), "{:?}", told[0]);
+        let of_column = "clicks/3:17: column `n`: expected Int64, found text; ";
+        assert!(told[0].message.starts_with(of_column), "{:?}", told[0]);
+        assert!(told[2].message.contains("names no topic to write to: it is read; "), "{:?}", told[2]);
         for told in told {
             assert_eq!((told.reason, told.retryable), (Reason::BadRecord, false));
             assert!(!told.message.contains("canary"), "{told:?}");

@@ -27,6 +27,7 @@ use streamjob_checkpoint::ids::Generation;
 use streamjob_checkpoint::log::{CommitError, LogError};
 use streamjob_checkpoint::retry::{Passing, Pauses};
 use streamjob_checkpoint::store::StoreError;
+use streamjob_plan::Cause;
 
 pub use attempts::{Job, warn_of_late};
 pub use coordinator::Ending;
@@ -85,7 +86,7 @@ pub enum RunError {
         /// The line, from 1; the offset in a topic.
         place: u64,
         /// Why.
-        cause: String,
+        cause: Cause,
     },
     /// The source cannot be read.
     #[error(transparent)]

@@ -12,8 +12,8 @@ use arrow::array::{
 use arrow::datatypes::TimestampMillisecondType;
 
 use super::{EventTimeExpr, EventTimes, FIRST_MS, LAST_MS};
-use crate::Rejected;
 use crate::sql::Planned;
+use crate::{Cause, Rejected};
 
 fn evaluated(sql: &str, values: ArrayRef) -> EventTimes {
     let rows = RecordBatch::try_from_iter_with_nullable([("ts", values, true)]).expect("one column");
@@ -58,7 +58,7 @@ fn a_time_that_is_null_or_out_of_bounds_rejects_its_row_only() {
 
     let found = evaluated("ts", Arc::new(TimestampMillisecondArray::from(values)));
 
-    let bad = |row, why: &str| Rejected { row, cause: format!("event time `ts` {why}") };
+    let bad = |row, why: &str| Rejected { row, cause: Cause::plain(format!("event time `ts` {why}")) };
     let outside = "is outside the years 0001 to 9999";
     assert_eq!(*found.times, [FIRST_MS, i64::MIN, i64::MIN, LAST_MS, i64::MIN, i64::MIN]);
     assert_eq!(found.rejected, [bad(1, "is null"), bad(2, outside), bad(4, outside), bad(5, outside)]);
@@ -77,7 +77,7 @@ fn an_expression_that_fails_rejects_its_row_only() {
     let found =
         evaluated("100 / ts", Arc::new(Int64Array::from(vec![Some(1), Some(0), None, Some(2), Some(0)])));
 
-    let cause = "event time `100 / ts`: division by zero".to_owned();
+    let cause = Cause::plain("event time `100 / ts`: division by zero");
     assert_eq!(*found.times, [100, i64::MIN, i64::MIN, 50, i64::MIN]);
     assert_eq!(found.rejected[0], Rejected { row: 1, cause });
     assert_eq!(found.rejected.iter().map(|rejected| rejected.row).collect::<Vec<_>>(), [1, 2, 4]);

@@ -7,6 +7,7 @@ use arrow::error::ArrowError;
 use datafusion_common::{DataFusionError, SchemaError};
 use datafusion_sql::sqlparser::parser::ParserError;
 
+use crate::Cause;
 use crate::error::unknown_column;
 
 const CONVERT: &str = "convert one of them with CAST(… AS …)";
@@ -40,6 +41,9 @@ const TYPES: [(&str, &str); 16] = [
     ("List(non-null ", "List("),
 ];
 
+/// Why an expression failed on a row, without what stands in the row.
+const NOT_COMPUTED: &str = "it cannot be computed from the record's values";
+
 /// Why an expression cannot be planned, in a sentence that begins with it.
 #[expect(clippy::wildcard_enum_match_arm, reason = "the enum is DataFusion's")]
 pub(super) fn planning(sql: &str, error: &DataFusionError, known: &[&str]) -> String {
@@ -61,27 +65,34 @@ pub(super) fn planning(sql: &str, error: &DataFusionError, known: &[&str]) -> St
 
 /// Why an expression failed on a row.
 #[expect(clippy::wildcard_enum_match_arm, reason = "the enum is DataFusion's")]
-pub(crate) fn failure(error: &DataFusionError) -> String {
+pub(crate) fn failure(error: &DataFusionError) -> Cause {
     match root(error) {
         DataFusionError::ArrowError(arrow, _) => arrow_failure(arrow),
-        other => tidy(&other.message()),
+        other => Cause::quoting(tidy(&other.message()), NOT_COMPUTED),
     }
 }
 
 /// Why a function of Arrow failed.
 #[expect(clippy::wildcard_enum_match_arm, reason = "the enum is Arrow's")]
-pub(crate) fn arrow_failure(error: &ArrowError) -> String {
+pub(crate) fn arrow_failure(error: &ArrowError) -> Cause {
     match error {
-        ArrowError::DivideByZero => "division by zero".to_owned(),
-        ArrowError::ArithmeticOverflow(_) => "the result does not fit its type".to_owned(),
+        ArrowError::DivideByZero => Cause::plain("division by zero"),
+        ArrowError::ArithmeticOverflow(_) => Cause::plain("the result does not fit its type"),
         ArrowError::CastError(why)
         | ArrowError::ComputeError(why)
         | ArrowError::InvalidArgumentError(why)
-        | ArrowError::ParseError(why) => match why.contains("overflow") {
-            true => "the result does not fit its type".to_owned(),
-            false => tidy(why),
-        },
-        other => tidy(&other.to_string()),
+        | ArrowError::ParseError(why)
+            if why.contains("overflow") =>
+        {
+            Cause::plain("the result does not fit its type")
+        }
+        ArrowError::CastError(why) | ArrowError::ParseError(why) => {
+            Cause::quoting(tidy(why), "a value cannot be converted to the type")
+        }
+        ArrowError::ComputeError(why) | ArrowError::InvalidArgumentError(why) => {
+            Cause::quoting(tidy(why), NOT_COMPUTED)
+        }
+        other => Cause::quoting(tidy(&other.to_string()), NOT_COMPUTED),
     }
 }
 

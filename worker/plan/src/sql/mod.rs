@@ -118,7 +118,8 @@ fn plan(
     // Binding finds what planning lets pass, such as a constant that does not fit.
     let physical = bind(&logical, &Arc::new(columns.clone()))?;
     if let Some(constant) = physical.downcast_ref::<Literal>() {
-        types::to_type(constant.value().to_array()?, &output).map_err(DataFusionError::Execution)?;
+        types::to_type(constant.value().to_array()?, &output)
+            .map_err(|cause| DataFusionError::Execution(cause.to_string()))?;
     }
     let mut names: Vec<String> =
         logical.column_refs().into_iter().map(|column| column.name.clone()).collect();

@@ -11,7 +11,7 @@ use arrow::compute::concat_batches;
 use arrow::datatypes::Int64Type;
 use proptest::prelude::*;
 
-use crate::{Plan, Rejected, Transformed, compile};
+use crate::{Cause, Plan, Rejected, Transformed, compile};
 
 /// A row of the source: a line of words, a number, a divisor.
 type Row = (Option<&'static str>, Option<i64>, Option<i64>);
@@ -149,16 +149,28 @@ fn a_row_that_fails_is_rejected_and_its_batch_goes_on() {
     let (transformed, rejected) =
         apply(&plan, &[row(Some(1)), row(Some(0)), row(None), row(Some(5)), row(Some(9)), row(Some(0))]);
 
-    let cause = || "`10 / d >= 2`: division by zero".to_owned();
+    let cause = || Cause::plain("`10 / d >= 2`: division by zero");
     assert_eq!(rejected, [Rejected { row: 1, cause: cause() }, Rejected { row: 5, cause: cause() }]);
     assert_eq!(origins(&transformed), [0, 3]);
+}
+
+#[test]
+fn what_is_told_of_a_row_that_fails_without_quoting_it_names_the_expression() {
+    let plan = plan("[{where: CAST(line AS BIGINT) > 0}]", "line");
+
+    let (_, rejected) = apply(&plan, &[(Some("canary"), Some(1), Some(1))]);
+
+    let cause = &rejected[0].cause;
+    assert!(cause.full().contains("canary"), "{cause}");
+    let told = "`CAST(line AS BIGINT) > 0`: a value cannot be converted to the type";
+    assert_eq!(cause.without_values(), told);
 }
 
 #[test]
 fn a_row_without_event_time_is_left_out_and_evaluated_by_nothing() {
     let plan = plan("[{where: 10 / d >= 2}]", "line");
     let rows = batch(&plan, &[(Some("x"), None, Some(0)), (Some("y"), Some(1), Some(1))]);
-    let mut rejected = vec![Rejected { row: 0, cause: "event time `n` is null".to_owned() }];
+    let mut rejected = vec![Rejected { row: 0, cause: Cause::plain("event time `n` is null") }];
 
     let transformed = plan.transforms.apply(&rows, &mut rejected);
 

@@ -16,8 +16,9 @@ use arrow::datatypes::{
 use arrow::util::bit_util;
 
 use super::kind::Kind;
-use super::number::{self, Misfit};
+use super::number;
 use super::time;
+use super::unfit::Unfit;
 
 #[derive(Debug)]
 pub(super) enum Values {
@@ -83,32 +84,6 @@ pub(super) struct Column {
     pub(super) values: Values,
     /// Rows that are null, ascending; their places in `values` hold zeros.
     nulls: Vec<u32>,
-}
-
-/// A value that cannot go into a column.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Unfit {
-    /// Not the right kind of thing.
-    Type,
-    /// Text or a number of the right kind, but not of the type's form.
-    Form,
-    /// A number with a fraction in a whole-number column.
-    Fraction,
-    /// A decimal with more digits after the point than the column has.
-    FractionalDigits,
-    /// A number that the type does not hold.
-    OutOfRange,
-}
-
-impl From<Misfit> for Unfit {
-    fn from(misfit: Misfit) -> Self {
-        match misfit {
-            Misfit::NotANumber => Self::Form,
-            Misfit::Fraction => Self::Fraction,
-            Misfit::FractionalDigits => Self::FractionalDigits,
-            Misfit::OutOfRange => Self::OutOfRange,
-        }
-    }
 }
 
 impl Column {
@@ -219,23 +194,6 @@ impl Column {
         }
     }
 
-    /// Why a value cannot go into this column, in a sentence. `found` is what it is, `text` how it is written.
-    pub(super) fn cause(&self, unfit: Unfit, found: &str, text: &[u8]) -> String {
-        let excerpt = || excerpt(text);
-        let found = match (unfit, self.kind) {
-            (Unfit::Type, _) => found.to_owned(),
-            (Unfit::Form, _) => format!("`{}`", excerpt()),
-            (Unfit::Fraction, _) => format!("{}, which is not whole", excerpt()),
-            (Unfit::FractionalDigits, Kind::Decimal { scale, .. }) => {
-                format!("{}, which has more than {scale} digits after the point", excerpt())
-            }
-            (Unfit::FractionalDigits | Unfit::OutOfRange, _) => {
-                format!("{}, which is out of range", excerpt())
-            }
-        };
-        format!("column `{}`: expected {}, found {found}", self.name, self.kind)
-    }
-
     fn finish(&mut self, data_type: &DataType) -> ArrayRef {
         let rows = self.len();
         let nulls = null_buffer(rows, &self.nulls);
@@ -312,17 +270,6 @@ fn null_buffer(rows: usize, nulls: &[u32]) -> Option<NullBuffer> {
         bit_util::unset_bit(bits.as_slice_mut(), *row as usize);
     }
     Some(NullBuffer::new(BooleanBuffer::new(bits.into(), 0, rows)))
-}
-
-/// The beginning of a value, for a cause.
-fn excerpt(text: &[u8]) -> String {
-    const CHARS_MAX: usize = 60;
-    let text = String::from_utf8_lossy(&text[..text.len().min(CHARS_MAX * 4)]);
-    let mut short: String = text.chars().take(CHARS_MAX).collect();
-    if short.len() < text.len() {
-        short.push('…');
-    }
-    short
 }
 
 /// The columns of a batch in the making. Rows before [`Columns::rows`] are complete.

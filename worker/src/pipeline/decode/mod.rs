@@ -11,6 +11,7 @@ mod number;
 #[cfg(test)]
 mod tests;
 mod time;
+mod unfit;
 mod whole;
 
 use std::sync::Arc;

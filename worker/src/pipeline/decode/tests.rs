@@ -11,7 +11,7 @@ use arrow::datatypes::{
     TimeUnit, TimestampMicrosecondType, TimestampMillisecondType, TimestampSecondType,
 };
 use proptest::prelude::*;
-use streamjob_plan::{BadRecordsPlan, FilesPlan};
+use streamjob_plan::{BadRecordsPlan, Cause, FilesPlan};
 
 use super::*;
 use crate::pipeline::records::Begun;
@@ -55,13 +55,13 @@ struct Outcome {
 }
 
 impl Outcome {
-    fn add(&mut self, rows: &RecordBatch, bad: Vec<(usize, String)>, records: usize) {
+    fn add(&mut self, rows: &RecordBatch, bad: Vec<(usize, Cause)>, records: usize) {
         assert_eq!(rows.num_rows() + bad.len(), records);
         self.rows.extend(
             (0..rows.num_rows())
                 .map(|row| rows.columns().iter().map(|column| cell(column, row)).collect::<Vec<_>>()),
         );
-        self.bad.extend(bad.into_iter().map(|(index, cause)| (index + self.records, cause)));
+        self.bad.extend(bad.into_iter().map(|(index, cause)| (index + self.records, cause.to_string())));
         self.records += records;
     }
 }
@@ -80,6 +80,34 @@ fn decode(source: &SourcePlan, text: &[u8], records_max: usize) -> Result<Outcom
         outcome.add(&decoded.rows, decoded.bad, decoder.spans().len());
     }
     Ok(outcome)
+}
+
+#[test]
+fn what_is_told_of_a_value_without_quoting_it_names_column_type_and_kind() {
+    let columns = [("n", DataType::Int64), ("d", DataType::Decimal128(6, 2)), ("at", rfc3339())];
+    let table = [
+        (r#"{"n":"7777"}"#, "column `n`: expected Int64, found a string"),
+        (r#"{"n":7777.5}"#, "column `n`: expected Int64, found a number, which is not whole"),
+        (
+            r#"{"n":77777777777777777777}"#,
+            "column `n`: expected Int64, found a number, which is out of range",
+        ),
+        (
+            r#"{"d":7777.777}"#,
+            "column `d`: expected Decimal(6, 2), found a number, which has more than 2 digits after the point",
+        ),
+        (
+            r#"{"at":"7777"}"#,
+            "column `at`: expected TimestampRfc3339 (such as 2026-01-31T08:00:00.123Z), found a string that cannot be \
+             read as one",
+        ),
+    ];
+    let decoder = maker(&source(&columns, FormatPlan::Json));
+    for (line, told) in table {
+        let decoded = decoder().decode(line.as_bytes(), true, 10);
+
+        assert_eq!(decoded.bad[0].1.without_values(), told, "{line}");
+    }
 }
 
 #[expect(clippy::wildcard_enum_match_arm, reason = "Arrow's enum; the manifest has these types only")]

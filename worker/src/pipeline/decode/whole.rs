@@ -5,7 +5,7 @@
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
-use streamjob_plan::{FormatPlan, PayloadPlan};
+use streamjob_plan::{Cause, FormatPlan, PayloadPlan};
 
 use super::columns::Columns;
 use super::csv::{CsvDecoder, CsvOptions};
@@ -34,8 +34,8 @@ const TOMBSTONE: &str = "the payload is null (a tombstone)";
 struct Json(JsonDecoder);
 
 impl RecordDecoder for Json {
-    fn decode(&mut self, payload: Option<&[u8]>) -> Result<(), String> {
-        self.0.read_whole(payload.ok_or(TOMBSTONE)?)
+    fn decode(&mut self, payload: Option<&[u8]>) -> Result<(), Cause> {
+        self.0.read_whole(payload.ok_or_else(|| Cause::plain(TOMBSTONE))?)
     }
 
     fn finish(&mut self) -> RecordBatch {
@@ -46,8 +46,8 @@ impl RecordDecoder for Json {
 struct Csv(CsvDecoder);
 
 impl RecordDecoder for Csv {
-    fn decode(&mut self, payload: Option<&[u8]>) -> Result<(), String> {
-        self.0.read_whole(payload.ok_or(TOMBSTONE)?)
+    fn decode(&mut self, payload: Option<&[u8]>) -> Result<(), Cause> {
+        self.0.read_whole(payload.ok_or_else(|| Cause::plain(TOMBSTONE))?)
     }
 
     fn finish(&mut self) -> RecordBatch {
@@ -59,13 +59,15 @@ impl RecordDecoder for Csv {
 struct Raw(Columns);
 
 impl RecordDecoder for Raw {
-    fn decode(&mut self, payload: Option<&[u8]>) -> Result<(), String> {
+    fn decode(&mut self, payload: Option<&[u8]>) -> Result<(), Cause> {
         if !self.0.columns.is_empty() {
             let column = self.0.slot(0);
             match payload.map(std::str::from_utf8) {
                 None => column.push_null(),
                 Some(Ok(text)) => column.push_text(text).expect("validation asks for a String column"),
-                Some(Err(error)) => return Err(format!("not UTF-8 text at byte {}", error.valid_up_to())),
+                Some(Err(error)) => {
+                    return Err(Cause::plain(format!("not UTF-8 text at byte {}", error.valid_up_to())));
+                }
             }
         }
         self.0.end_row();

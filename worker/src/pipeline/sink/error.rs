@@ -7,6 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use streamjob_checkpoint::retry::{Passing, io_may_pass};
+use streamjob_plan::Cause;
 use thiserror::Error;
 
 use super::kafka::KafkaSinkError;
@@ -104,7 +105,7 @@ pub enum SinkError {
     )]
     TopicName {
         /// What is wrong with the name, and what to do.
-        fault: String,
+        fault: Cause,
     },
     /// The schema has a type without a text form.
     #[error(transparent)]

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use arrow::array::RecordBatch;
 use streamjob_checkpoint::outbox::{OutboxRecord, Output};
 use streamjob_crds::kafka_target_fault;
-use streamjob_plan::{KafkaClusterPlan, KafkaRoute};
+use streamjob_plan::{Cause, KafkaClusterPlan, KafkaRoute};
 
 use super::{Chunk, Outbox, Sink, SinkError, Target};
 use crate::pipeline::encode::{RecordBuffers, RecordEncoder};
@@ -72,16 +72,29 @@ impl RecordsSink {
 }
 
 impl Topic {
+    /// Why a row must not name this topic.
+    fn fault(&self, name: &str) -> Option<Cause> {
+        match kafka_target_fault(name) {
+            Some(fault) if name.is_empty() => Some(Cause::plain(fault)),
+            Some(fault) => Some(Cause::quoting(
+                fault,
+                "the value is no name of a topic (at most 249 letters, digits, `.`, `_` and `-`), or the name of one that \
+                 belongs to Kafka or to StreamJob",
+            )),
+            None if self.route.read.iter().any(|read| read == name) => Some(Cause::quoting(
+                format!("`{name}` is read by the source too: write to another topic"),
+                "the topic is read by the source too: write to another one",
+            )),
+            None => None,
+        }
+    }
+
     /// A record that no broker takes, or that goes where it must not, would stop whoever publishes it for ever.
     fn check(&self, record: &OutboxRecord<'_>, named: &mut BTreeSet<String>) -> Result<(), SinkError> {
         if let Some(name) = record.topic
             && !named.contains(name)
         {
-            let read = || {
-                let read = self.route.read.iter().any(|read| read == name);
-                read.then(|| format!("`{name}` is read by the source too: write to another topic"))
-            };
-            if let Some(fault) = kafka_target_fault(name).or_else(read) {
+            if let Some(fault) = self.fault(name) {
                 return Err(SinkError::TopicName { fault });
             }
             named.insert(name.to_owned());
@@ -160,6 +173,23 @@ mod tests {
                 "`sink.kafka.topicField` of a result names no topic to write to: {fault}; map such values with `select`, or leave the rows out with `where`"
             );
             assert_eq!(named(Some(topic), 100), Err(expected));
+        }
+    }
+
+    #[test]
+    fn what_is_told_of_a_name_without_quoting_it_says_what_is_wrong() {
+        let route = KafkaRoute { read: vec!["canary".to_owned()], ..KafkaRoute::default() };
+        let topic = Topic { name: "own".to_owned(), route, record_bytes_max: 100, at_once: false };
+        let table = [
+            ("", "must not be empty"),
+            ("a canary", "the value is no name of a topic"),
+            ("canary", "the topic is read by the source too"),
+        ];
+        for (name, told) in table {
+            let fault = topic.fault(name).expect("it cannot be written to");
+
+            let without = fault.without_values();
+            assert!(without.starts_with(told) && !without.contains("canary"), "{without}");
         }
     }
 

@@ -116,7 +116,7 @@ fn json_lines_of_all_spellings_are_read() {
         assert_eq!(seen.bad.len(), 1);
         assert_eq!((seen.bad[0].record, seen.bad[0].line), (2, 5));
         assert_eq!(seen.bad[0].raw, b"not json");
-        assert_eq!(seen.bad[0].cause, "not valid JSON at byte 0: expected a value");
+        assert_eq!(seen.bad[0].cause.full(), "not valid JSON at byte 0: expected a value");
     }
 }
 
@@ -133,7 +133,7 @@ fn csv_with_quotes_and_any_column_order_is_read() {
         assert_eq!(rows, [(Some("a"), Some(1)), (Some("b,c"), Some(2)), (None, None), (Some(""), Some(4))]);
         let lines: Vec<u64> = seen.positions.iter().map(|position| position.line).collect();
         assert_eq!(lines, [2, 3, 6, 8]);
-        let bad: Vec<_> = seen.bad.iter().map(|bad| (bad.record, bad.line, bad.cause.as_str())).collect();
+        let bad: Vec<_> = seen.bad.iter().map(|bad| (bad.record, bad.line, bad.cause.full())).collect();
         assert_eq!(
             bad,
             [(3, 7, "expected 3 fields, found 2"), (5, 9, "column `n`: expected Int64, found `four`")]
@@ -315,7 +315,7 @@ fn a_record_of_100_mb_is_one_bad_record() {
         assert_eq!(keys(&seen), ["a", "b"]);
         assert_eq!(seen.numbers, [0, 2]);
         assert_eq!((seen.bad.len(), seen.bad[0].line, seen.positions[1].line), (1, lines[0], lines[1]));
-        assert_eq!(seen.bad[0].cause, "the record is longer than 16 MiB");
+        assert_eq!(seen.bad[0].cause.full(), "the record is longer than 16 MiB");
         assert_eq!(seen.bad[0].raw.len(), 64 * 1024);
     }
 }

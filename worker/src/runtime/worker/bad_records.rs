@@ -73,7 +73,7 @@ fn letters(bad: &[BadRecord]) -> Vec<DeadLetter<'_>> {
 fn letter(bad: &BadRecord) -> DeadLetter<'_> {
     DeadLetter {
         raw: &bad.raw,
-        cause: &bad.cause,
+        cause: bad.cause.full(),
         source: &bad.file,
         position: bad.record,
         line: (bad.line > 0).then_some(bad.line),

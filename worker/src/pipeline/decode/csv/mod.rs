@@ -6,6 +6,7 @@
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use csv_core::{ReadFieldResult, Reader, ReaderBuilder, Terminator};
+use streamjob_plan::Cause;
 
 use super::columns::{Column, Columns};
 use super::span;
@@ -53,7 +54,7 @@ struct Field {
 struct Record {
     next: usize,
     lines: u64,
-    result: Result<(), String>,
+    result: Result<(), Cause>,
 }
 
 impl CsvDecoder {
@@ -132,9 +133,9 @@ impl CsvDecoder {
             let text = &self.field[..length];
             if result.is_ok() {
                 result = if field.open {
-                    Err("a quoted field is not closed before the end of the file".to_owned())
+                    Err(Cause::plain("a quoted field is not closed before the end of the file"))
                 } else if text.contains(&0) {
-                    Err(format!("field {} has a NUL byte, so it is not text", count + 1))
+                    Err(Cause::plain(format!("field {} has a NUL byte, so it is not text", count + 1)))
                 } else if let Some(Some(index)) = self.fields.get(count) {
                     let nulls = if field.quoted { &[][..] } else { &self.options.nulls };
                     put(self.columns.slot(*index), text, nulls)
@@ -152,7 +153,7 @@ impl CsvDecoder {
     }
 
     /// A record without quotes.
-    fn read_plain(&mut self, line: &[u8]) -> Result<(), String> {
+    fn read_plain(&mut self, line: &[u8]) -> Result<(), Cause> {
         let (mut from, mut count, mut result) = (0, 0, Ok(()));
         for to in memchr::memchr_iter(self.options.delimiter, line).chain([line.len()]) {
             if let Some(Some(index)) = self.fields.get(count)
@@ -166,18 +167,18 @@ impl CsvDecoder {
         self.counted(count, result)
     }
 
-    fn counted(&self, count: usize, result: Result<(), String>) -> Result<(), String> {
+    fn counted(&self, count: usize, result: Result<(), Cause>) -> Result<(), Cause> {
         if count == self.fields.len() {
             return result;
         }
-        Err(format!("expected {} fields, found {count}", self.fields.len()))
+        Err(Cause::plain(format!("expected {} fields, found {count}", self.fields.len())))
     }
 
     /// Reads one record, of which these are all bytes, into a row.
-    pub(super) fn read_whole(&mut self, bytes: &[u8]) -> Result<(), String> {
+    pub(super) fn read_whole(&mut self, bytes: &[u8]) -> Result<(), Cause> {
         let read = self.read_record(bytes, 0, true).expect("with the end of its input a record is complete");
         let result = match read.result {
-            Ok(()) if read.next < bytes.len() => Err("more than one line".to_owned()),
+            Ok(()) if read.next < bytes.len() => Err(Cause::plain("more than one line")),
             result => result,
         };
         match &result {
@@ -303,13 +304,13 @@ fn empty_lines(bytes: &[u8], mut at: usize, end: bool) -> usize {
     }
 }
 
-fn put(column: &mut Column, field: &[u8], nulls: &[String]) -> Result<(), String> {
+fn put(column: &mut Column, field: &[u8], nulls: &[String]) -> Result<(), Cause> {
     if nulls.iter().any(|null| null.as_bytes() == field) {
         column.push_null();
         return Ok(());
     }
     let Ok(text) = std::str::from_utf8(field) else {
-        return Err(format!("column `{}`: not UTF-8 text", column.name));
+        return Err(Cause::plain(format!("column `{}`: not UTF-8 text", column.name)));
     };
     let found = if text.is_empty() { "an empty field" } else { "text" };
     column.push_untyped(text).map_err(|unfit| column.cause(unfit, found, field))

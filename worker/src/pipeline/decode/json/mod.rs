@@ -9,11 +9,13 @@ mod walk;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use hashbrown::HashMap;
+use streamjob_plan::Cause;
 
 use self::shape::{Ends, Shape, Value};
 use self::walk::{Broken, Token, Walk};
-use super::columns::{Column, Columns, Unfit};
+use super::columns::{Column, Columns};
 use super::span;
+use super::unfit::Unfit;
 use crate::pipeline::records::{Begun, Decoded, Decoder, Span};
 
 /// More spellings than this are not expected at a time.
@@ -84,7 +86,7 @@ impl JsonDecoder {
     }
 
     /// Reads one record, of which these are all bytes, into a row.
-    pub(super) fn read_whole(&mut self, record: &[u8]) -> Result<(), String> {
+    pub(super) fn read_whole(&mut self, record: &[u8]) -> Result<(), Cause> {
         if let Some(ends) = self.read_expected(record, 0) {
             if ends.line == record.len() {
                 return Ok(());
@@ -113,16 +115,16 @@ impl JsonDecoder {
     }
 
     /// Reads a line carefully into the row in the making. False: a column came twice.
-    fn read_line(&mut self, line: &[u8]) -> Result<bool, String> {
+    fn read_line(&mut self, line: &[u8]) -> Result<bool, Cause> {
         if let Err(error) = std::str::from_utf8(line) {
-            return Err(format!("not UTF-8 text at byte {}", error.valid_up_to()));
+            return Err(Cause::plain(format!("not UTF-8 text at byte {}", error.valid_up_to())));
         }
         self.values.clear();
         let mut walk = Walk::new(line, 0);
         walk.space();
         if walk.peek() != Some(b'{') {
             return Err(match walk.value(0) {
-                Ok(token) => format!("expected a JSON object, found {}", token.describe()),
+                Ok(token) => Cause::plain(format!("expected a JSON object, found {}", token.describe())),
                 Err(broken) => not_json(broken),
             });
         }
@@ -135,7 +137,7 @@ impl JsonDecoder {
         Ok(unique)
     }
 
-    fn read_fields(&mut self, walk: &mut Walk<'_>) -> Result<bool, String> {
+    fn read_fields(&mut self, walk: &mut Walk<'_>) -> Result<bool, Cause> {
         let mut unique = true;
         walk.space();
         if walk.peek() == Some(b'}') {
@@ -147,7 +149,7 @@ impl JsonDecoder {
             let key = walk.string().map_err(not_json)?;
             let column = match text_of(key) {
                 Some(name) => self.names.get(name.as_bytes()).copied(),
-                None => return Err("a field's name has an escape that is no character".to_owned()),
+                None => return Err(Cause::plain("a field's name has an escape that is no character")),
             };
             walk.expect(b':', "`:`").map_err(not_json)?;
             walk.space();
@@ -222,8 +224,8 @@ impl Decoder for JsonDecoder {
     }
 }
 
-fn not_json(broken: Broken) -> String {
-    format!("not valid JSON at byte {}: expected {}", broken.at, broken.expected)
+fn not_json(broken: Broken) -> Cause {
+    Cause::plain(format!("not valid JSON at byte {}: expected {}", broken.at, broken.expected))
 }
 
 /// The text of a string; `None` if it is not UTF-8 or has escapes that are no characters.
@@ -237,7 +239,7 @@ fn text_of(token: Token<'_>) -> Option<std::borrow::Cow<'_, str>> {
 }
 
 /// Puts a value into a column.
-fn put(column: &mut Column, token: Token<'_>) -> Result<(), String> {
+fn put(column: &mut Column, token: Token<'_>) -> Result<(), Cause> {
     let (pushed, text) = match token {
         Token::Null => {
             column.push_null();
@@ -247,7 +249,12 @@ fn put(column: &mut Column, token: Token<'_>) -> Result<(), String> {
         Token::Number(text) => (column.push_number(text), text),
         Token::Text { raw, .. } => match text_of(token) {
             Some(text) => (column.push_text(&text), raw),
-            None => return Err(format!("column `{}`: has an escape that is no character", column.name)),
+            None => {
+                return Err(Cause::plain(format!(
+                    "column `{}`: has an escape that is no character",
+                    column.name
+                )));
+            }
         },
         Token::Array | Token::Object => (Err(Unfit::Type), &b""[..]),
     };

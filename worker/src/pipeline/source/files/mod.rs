@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use streamjob_checkpoint::checkpoint::{FileIdentity, SourcePosition};
+use streamjob_plan::Cause;
 
 use self::buffer::Buffer;
 pub(super) use self::identity::{check, of as identity};
@@ -198,7 +199,7 @@ impl FilesReader {
         Some(DecodedRows { rows: decoded.rows, first_row: first_record, numbers, bad, bytes })
     }
 
-    fn bad_records(&self, bad: Vec<(usize, String)>) -> Vec<BadRecord> {
+    fn bad_records(&self, bad: Vec<(usize, Cause)>) -> Vec<BadRecord> {
         let (mut line, mut counted) = (self.last.first_line, 0);
         let bad = bad.into_iter().map(|(index, cause)| {
             let span = self.decoder.spans()[index];
@@ -217,7 +218,7 @@ impl FilesReader {
         let kept = &self.buffer.rest()[..TOO_LONG_KEPT_BYTES];
         let bad = BadRecord {
             record: self.record,
-            cause: too_long("the record"),
+            cause: Cause::plain(too_long("the record")),
             raw: kept.to_vec(),
             file: Arc::clone(&self.name),
             line: self.line,

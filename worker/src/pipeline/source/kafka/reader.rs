@@ -11,6 +11,7 @@ use arrow::datatypes::SchemaRef;
 use crossbeam_utils::sync::Unparker;
 use streamjob_checkpoint::checkpoint::{SourcePosition, TopicPartition};
 use streamjob_fetch::{Batch, Chunk, Damaged, Partition, Place, Record, ResponseError, Standing, Trouble};
+use streamjob_plan::Cause;
 use tracing::{debug, warn};
 
 use super::rows::Rows;
@@ -283,9 +284,9 @@ impl KafkaReader {
 }
 
 /// The error says why the record is bad.
-fn add(rows: &mut Rows, record: Record<'_>) -> Result<(), String> {
+fn add(rows: &mut Rows, record: Record<'_>) -> Result<(), Cause> {
     if record.value().is_some_and(|value| value.len() > RECORD_BYTES_MAX) {
-        return Err("the record is longer than 16 MiB".to_owned());
+        return Err(Cause::plain("the record is longer than 16 MiB"));
     }
     rows.add(record)
 }

@@ -12,7 +12,7 @@ use arrow::array::{
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimestampMillisecondType};
 use streamjob_crds::ColumnFrom;
 use streamjob_fetch::Record;
-use streamjob_plan::KafkaSourcePlan;
+use streamjob_plan::{Cause, KafkaSourcePlan};
 
 use crate::pipeline::decode;
 use crate::pipeline::records::RecordDecoder;
@@ -62,7 +62,7 @@ impl Rows {
     }
 
     /// Adds a record. The error says why it is bad; then there is no row.
-    pub(super) fn add(&mut self, record: Record<'_>) -> Result<(), String> {
+    pub(super) fn add(&mut self, record: Record<'_>) -> Result<(), Cause> {
         for column in &self.columns {
             match column {
                 From::Key(_) => text(record.key(), "key").map(drop)?,
@@ -107,14 +107,16 @@ impl Rows {
     }
 }
 
-fn header<'a>(record: Record<'a>, name: &str) -> Result<Option<&'a str>, String> {
-    text(record.header(name).map_err(|damaged| damaged.to_string())?, "header")
+fn header<'a>(record: Record<'a>, name: &str) -> Result<Option<&'a str>, Cause> {
+    text(record.header(name).map_err(|damaged| Cause::plain(damaged.to_string()))?, "header")
 }
 
-fn text<'a>(bytes: Option<&'a [u8]>, what: &str) -> Result<Option<&'a str>, String> {
+fn text<'a>(bytes: Option<&'a [u8]>, what: &str) -> Result<Option<&'a str>, Cause> {
     let Some(bytes) = bytes else { return Ok(None) };
     let text = std::str::from_utf8(bytes);
-    text.map(Some).map_err(|error| format!("the {what} is not UTF-8 text at byte {}", error.valid_up_to()))
+    text.map(Some).map_err(|error| {
+        Cause::plain(format!("the {what} is not UTF-8 text at byte {}", error.valid_up_to()))
+    })
 }
 
 fn milliseconds(values: Int64Array, wanted: &DataType) -> ArrayRef {
