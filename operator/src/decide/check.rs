@@ -179,8 +179,8 @@ fn verdict(pass: &Pass<'_>, job: &Object) -> Termination {
     })
 }
 
-/// What its pod left behind.
-fn said(pass: &Pass<'_>, job: &Object) -> Option<Termination> {
+/// What a Job's pod left behind.
+pub(super) fn said(pass: &Pass<'_>, job: &Object) -> Option<Termination> {
     pods(pass, job).iter().filter_map(|pod| pod.termination.clone()).next_back()
 }
 

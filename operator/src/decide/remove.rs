@@ -4,11 +4,12 @@
 //! Never: holds an object back for longer than its deletion may take.
 
 use jiff::SignedDuration;
+use streamjob_crds::worker::Termination;
 use streamjob_crds::{Operation, OperationType, Reason, StateDeletion, Step};
 
 use super::engine::{self, Go};
 use super::pass::{Pass, millis_between};
-use super::{About, Action, Note, teardown};
+use super::{About, Action, Note, check, teardown};
 use crate::names;
 use crate::render::{self, For};
 use crate::revision::Revision;
@@ -34,6 +35,9 @@ pub(crate) fn step(pass: &mut Pass<'_>) {
     };
     if let Some(reason) = reason {
         left_behind(pass, reason);
+        if let Some(revision) = revision(pass) {
+            forget_janitor(pass, &revision);
+        }
         return release(pass);
     }
     pass.again_at(end);
@@ -100,12 +104,17 @@ fn delete_state(pass: &mut Pass<'_>, revision: &Revision) {
         return release(pass);
     }
     let incarnation = pass.facts.last_incarnation;
-    let name = names::janitor(&pass.world.job.name, incarnation);
-    let seen = pass.world.object(Kind::Job, &name).cloned();
-    if seen.as_ref().is_some_and(|job| job.number("/status/succeeded").unwrap_or(0) > 0) {
-        for object in needs(pass, revision).iter().chain(seen.as_ref()) {
-            forget(pass, object);
-        }
+    let seen = janitor(pass);
+    let foreign = said(pass).filter(|ended| ended.reason == Reason::StateOwned);
+    if let Some(ended) = &foreign {
+        pass.warn(
+            Reason::StateOwned,
+            format!("Its state is not its own and was not deleted. {}", ended.message),
+        );
+    }
+    if foreign.is_some() || seen.as_ref().is_some_and(|job| job.number("/status/succeeded").unwrap_or(0) > 0)
+    {
+        forget_janitor(pass, revision);
         return release(pass);
     }
     for object in needs(pass, revision) {
@@ -123,6 +132,24 @@ fn delete_state(pass: &mut Pass<'_>, revision: &Revision) {
         pass.act(Action::Apply(job));
     }
     pass.again_in(2_000);
+}
+
+fn janitor(pass: &Pass<'_>) -> Option<Object> {
+    let name = names::janitor(&pass.world.job.name, pass.facts.last_incarnation);
+    pass.world.object(Kind::Job, &name).cloned()
+}
+
+/// What the janitor's last pod left behind.
+fn said(pass: &Pass<'_>) -> Option<Termination> {
+    check::said(pass, &janitor(pass)?)
+}
+
+/// Nobody else takes the janitor and what it needs away.
+fn forget_janitor(pass: &mut Pass<'_>, revision: &Revision) {
+    let janitor = janitor(pass);
+    for object in needs(pass, revision).iter().chain(&janitor) {
+        forget(pass, object);
+    }
 }
 
 fn orphan<'a>(pass: &Pass<'a>) -> For<'a> {
@@ -160,6 +187,9 @@ fn left_behind(pass: &mut Pass<'_>, reason: &str) {
         location.unwrap_or_default().trim_end_matches('/'),
         revision.effective().state_id()
     );
+    let why = said(pass)
+        .map_or(String::new(), |ended| format!(" What deletes it said {}: {}", ended.reason, ended.message));
+    let text = text + &why;
     // The job's own events go with its namespace; the operator's stay.
     pass.warn(Reason::StateLeftBehind, text.clone());
     pass.events.push(Note { about: About::Operator, warning: true, reason: Reason::StateLeftBehind, text });

@@ -174,6 +174,42 @@ async fn a_job_whose_state_goes_with_it_is_gone_only_when_the_state_is() {
     assert_eq!(scene.cluster.violations(), [""; 0]);
 }
 
+/// What is left once a job is gone whose state could not be deleted, and how many seconds that took.
+async fn left_by(janitor_fails: &str) -> (Vec<String>, i64) {
+    let mut scene = Scene::running().await;
+    let fails = json!({"reason": janitor_fails, "message": "a test wanted it", "retryable": true});
+    scene.cluster.behave(IMAGE, Behaviour { janitor_fails: Some(fails), ..Behaviour::default() });
+    scene.edit(|spec| spec["deletion"] = json!({"state": "Delete", "timeout": "2m"}));
+    scene.until("Running", Scene::is_at_rest).await;
+    let began = scene.cluster.clock.now();
+
+    scene.cluster.server.delete("StreamJob", NAMESPACE, JOB, None);
+    scene.until("gone", |scene| scene.job().is_null()).await;
+    let took = began.duration_until(scene.cluster.clock.now()).as_secs();
+    scene.rounds(4).await;
+
+    let left =
+        ["Job", "ConfigMap", "ServiceAccount"].into_iter().flat_map(|kind| scene.cluster.server.all(kind));
+    let names = left.map(|object| text(&object, "/metadata/name"));
+    (names.filter(|name| name.starts_with(JOB)).collect(), took)
+}
+
+#[tokio::test]
+async fn nothing_but_the_state_is_left_by_a_janitor_that_cannot_delete_it() {
+    let (left, took) = left_by("StoreDenied").await;
+
+    assert_eq!(left, [""; 0]);
+    assert!(took >= 110, "{took} s");
+}
+
+#[tokio::test]
+async fn state_of_another_is_not_waited_for() {
+    let (left, took) = left_by("StateOwned").await;
+
+    assert_eq!(left, [""; 0]);
+    assert!(took < 60, "{took} s");
+}
+
 #[tokio::test]
 async fn a_spec_that_was_accepted_is_followed_however_soon_the_job_is_deleted() {
     let mut scene = Scene::running().await;
